@@ -1,0 +1,1 @@
+"""What is registered; owns the database."""

@@ -1,0 +1,245 @@
+"""The tables, as SQLAlchemy sees them. The truth is in migrations/; a test holds both equal.
+
+Every table of an enterprise leads with its prefix in the primary key and in each unique key, so
+that the registry can be partitioned by prefix without a change of code.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+metadata = sa.MetaData()
+
+Text = pg.TEXT
+Time = pg.TIMESTAMP(timezone=True)
+Bytes = pg.BYTEA
+# Names compare by their bytes: no locale, and the fastest index there is.
+Name = pg.TEXT(collation="C")
+_now = sa.func.now()
+
+
+def _created() -> sa.Column[object]:
+    return sa.Column("created_at", Time, nullable=False, server_default=_now)
+
+
+def _updated() -> sa.Column[object]:
+    return sa.Column("updated_at", Time, nullable=False, server_default=_now)
+
+
+def _uuid() -> sa.Column[object]:
+    return sa.Column(
+        "id", pg.UUID(as_uuid=True), primary_key=True, server_default=sa.func.gen_random_uuid()
+    )
+
+
+enterprises = sa.Table(
+    "enterprises",
+    metadata,
+    _uuid(),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("credit_code", Name, nullable=False, unique=True),
+    sa.Column("industry", Text, nullable=False),
+    sa.Column("contact", pg.JSONB, nullable=False),
+    sa.Column("status", Text, nullable=False, server_default="active"),
+    _created(),
+    _updated(),
+)
+
+operators = sa.Table(
+    "operators",
+    metadata,
+    _uuid(),
+    sa.Column("name", Name, nullable=False, unique=True),
+    sa.Column("role", Text, nullable=False),
+    sa.Column("token_key", Bytes, nullable=False, unique=True),
+    sa.Column("token_hash", Bytes, nullable=False),
+    _created(),
+    sa.Column("revoked_at", Time),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    _uuid(),
+    sa.Column(
+        "enterprise_id", pg.UUID(as_uuid=True), sa.ForeignKey("enterprises.id"), nullable=False
+    ),
+    sa.Column("label", Text),
+    sa.Column("token_key", Bytes, nullable=False, unique=True),
+    sa.Column("token_hash", Bytes, nullable=False),
+    _created(),
+    sa.Column("expires_at", Time),
+    sa.Column("last_used_at", Time),
+    sa.Column("revoked_at", Time),
+    sa.Index("api_keys_enterprise_id", "enterprise_id"),
+)
+
+prefixes = sa.Table(
+    "prefixes",
+    metadata,
+    sa.Column("prefix", Name, primary_key=True),
+    sa.Column(
+        "enterprise_id", pg.UUID(as_uuid=True), sa.ForeignKey("enterprises.id"), nullable=False
+    ),
+    sa.Column("hosting", Text, nullable=False),
+    sa.Column("site", pg.JSONB),
+    sa.Column("status", Text, nullable=False, server_default="pending"),
+    sa.Column("reason", Text),
+    _created(),
+    _updated(),
+    sa.Index("prefixes_enterprise_id", "enterprise_id"),
+)
+
+identifier_version = sa.Sequence("identifier_version", metadata=metadata)
+"""Versions of identifiers: never the same number twice, so that an ETag never comes back."""
+
+identifiers = sa.Table(
+    "identifiers",
+    metadata,
+    sa.Column("prefix", Name, primary_key=True),
+    sa.Column("suffix_key", Name, primary_key=True),
+    sa.Column("suffix", Name, nullable=False),
+    sa.Column("values", pg.JSONB, nullable=False),
+    sa.Column("template", Text),
+    sa.Column(
+        "version", sa.BigInteger, nullable=False, server_default=identifier_version.next_value()
+    ),
+    _created(),
+    _updated(),
+)
+"""`suffix_key` is the canonical suffix (protocol.identifier.fold), `suffix` the spelling
+registered, `values` a list of Handle JSON values."""
+
+identifier_history = sa.Table(
+    "identifier_history",
+    metadata,
+    sa.Column("prefix", Name, primary_key=True),
+    sa.Column("suffix_key", Name, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True),
+    sa.Column("suffix", Name, nullable=False),
+    sa.Column("values", pg.JSONB, nullable=False),
+    sa.Column("template", Text),
+    sa.Column("valid_from", Time, nullable=False),
+    sa.Column("valid_to", Time, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+)
+"""What an identifier said before; written by a trigger whoever makes the change. The version
+that holds now stands in `identifiers` alone."""
+
+change_log = sa.Table(
+    "change_log",
+    metadata,
+    sa.Column("seq", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("txid", sa.Text(), nullable=False),
+    sa.Column("prefix", Name),
+    sa.Column("suffix_keys", pg.ARRAY(Name)),
+    _created(),
+)
+"""What caches must forget; written by triggers. Without suffix_keys: all under the prefix;
+without a prefix: everything. `txid` is an xid8, which SQLAlchemy has no type for."""
+
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    sa.Column("seq", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("at", Time, nullable=False, server_default=_now),
+    sa.Column("actor", Text, nullable=False),
+    sa.Column("action", Text, nullable=False),
+    sa.Column("subject", Text, nullable=False),
+    sa.Column("detail", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
+    sa.Column("request_id", Text),
+    sa.Index("audit_log_subject", "subject"),
+)
+"""Who did what to what; append only, which a trigger enforces."""
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("actor", Name, primary_key=True),
+    sa.Column("key", Name, primary_key=True),
+    sa.Column("fingerprint", Bytes, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("headers", pg.JSONB, nullable=False),
+    sa.Column("body", Bytes, nullable=False),
+    _created(),
+    sa.Index("idempotency_keys_created_at", "created_at"),
+)
+
+imports = sa.Table(
+    "imports",
+    metadata,
+    _uuid(),
+    sa.Column("enterprise_id", pg.UUID(as_uuid=True), sa.ForeignKey("enterprises.id")),
+    sa.Column("actor", Text, nullable=False),
+    sa.Column("format", Text, nullable=False),
+    sa.Column("prefix", Name),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("read", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("done", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("failed", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("seconds", sa.Double, nullable=False, server_default="0"),
+    sa.Column("reason", Text),
+    _created(),
+    _updated(),
+    sa.Column("finished_at", Time),
+    sa.Index(
+        "imports_open",
+        "created_at",
+        postgresql_where=sa.text("state IN ('uploading', 'queued', 'running')"),
+    ),
+)
+"""`read` rows of the file are decided (done or failed) and committed: a resumed import skips
+as many. `seconds` is the working time so far."""
+
+import_chunks = sa.Table(
+    "import_chunks",
+    metadata,
+    sa.Column(
+        "import_id",
+        pg.UUID(as_uuid=True),
+        sa.ForeignKey("imports.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("data", Bytes, nullable=False),
+)
+"""The uploaded file, in pieces, until the import has ended."""
+
+import_errors = sa.Table(
+    "import_errors",
+    metadata,
+    sa.Column(
+        "import_id",
+        pg.UUID(as_uuid=True),
+        sa.ForeignKey("imports.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("row", sa.BigInteger, primary_key=True),
+    sa.Column("column", Text, nullable=False),
+    sa.Column("reason", Text, nullable=False),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column(
+        "message_id",
+        pg.UUID(as_uuid=True),
+        nullable=False,
+        unique=True,
+        server_default=sa.func.gen_random_uuid(),
+    ),
+    sa.Column("subject", Name, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("payload", pg.JSONB, nullable=False),
+    _created(),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_attempt_at", Time, nullable=False, server_default=_now),
+    sa.Column("delivered_at", Time),
+    sa.Column("last_error", Text),
+    sa.Index("outbox_waiting", "id", postgresql_where=sa.text("delivered_at IS NULL")),
+)
+"""What the top-level node must learn; written in the transaction that makes it true."""

@@ -1,0 +1,1 @@
+"""What is answered: cache, lookup, change feed, transports, federation."""
