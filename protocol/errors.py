@@ -183,7 +183,7 @@ class ServerNotResponsible(IdnodeError):
     """The prefix does not live on this node."""
 
     response_code = ResponseCode.SERVER_NOT_RESPONSIBLE
-    http_status = 404
+    http_status = 400
     slug, title, title_zh = "not-responsible", "Not responsible for this prefix", "非本节点前缀"
 
 

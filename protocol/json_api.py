@@ -208,7 +208,9 @@ def _decode_time(text: object, field: str) -> int:
         raise InvalidValue("not a time such as 2026-01-01T00:00:00Z", field=field) from None
 
 
-def answer(handle: str, values: Sequence[HandleValue]) -> bytes:
+def answer(
+    handle: str, values: Sequence[HandleValue], code: ResponseCode = ResponseCode.SUCCESS
+) -> bytes:
     """Return the body of a resolution: `handle` as it was asked for, and the values.
 
     Without values the response code is 200, values not found.
@@ -217,7 +219,7 @@ def answer(handle: str, values: Sequence[HandleValue]) -> bytes:
         return answer_code(handle, ResponseCode.VALUES_NOT_FOUND)
     return _encode(
         {
-            "responseCode": int(ResponseCode.SUCCESS),
+            "responseCode": int(code),
             "handle": handle,
             "values": [encode_value(value) for value in values],
         }

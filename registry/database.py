@@ -98,16 +98,18 @@ class Database:
         pool: Any = self.engine.pool
         return pool.checkedout(), pool.checkedout() + pool.checkedin()
 
-    async def reset(self) -> None:
-        """Drop every idle connection: the server has been away and they are all dead."""
+    async def renew(self) -> None:
+        """Replace idle connections: the server was away, and they may be dead."""
+        await self.engine.dispose()
+        if self._pool is not None:
+            await self._pool.expire_connections()
+
+    async def close(self) -> None:
+        """Close all connections."""
         await self.engine.dispose()
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.terminate()
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self.reset()
 
 
 _SERVER = {

@@ -1,0 +1,102 @@
+"""The narrow read side that the resolver uses: identifiers by key, and what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from protocol.json_api import decode_values
+from protocol.values import HandleValue
+
+CHANNEL = "idnode_changes"
+"""NOTIFY channel that wakes readers of the change log; the payload is empty."""
+
+CHANGES_KEPT_SECONDS = 3600
+"""How long change_log lines stay at least. A reader that was away longer starts anew."""
+
+Key = tuple[str, str]
+"""Prefix and canonical suffix."""
+
+_READ = """
+SELECT p.status, p.hosting, p.site, i.suffix, i.values
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (prefix, suffix_key, position)
+LEFT JOIN prefixes AS p ON p.prefix = q.prefix
+LEFT JOIN identifiers AS i ON i.prefix = q.prefix AND i.suffix_key = q.suffix_key
+ORDER BY q.position
+"""
+
+# One statement sees one snapshot, which is also the one that it returns.
+_CHANGES = """
+SELECT pg_current_snapshot()::text, c.prefix, c.suffix_keys
+FROM (VALUES (1)) AS always (one)
+LEFT JOIN change_log AS c
+    ON c.txid >= pg_snapshot_xmin($1::text::pg_snapshot)
+    AND NOT pg_visible_in_snapshot(c.txid, $1::text::pg_snapshot)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the registry says of one key. Without `status` the prefix is not registered."""
+
+    status: str | None
+    hosting: str | None
+    site: dict[str, Any] | None
+    suffix: str | None
+    values: tuple[HandleValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to forget: the suffixes, all of the prefix if there are none, all without a prefix."""
+
+    prefix: str | None
+    suffix_keys: Sequence[str] | None
+
+
+async def read(pool: asyncpg.Pool, keys: Sequence[Key]) -> list[Found]:
+    """Look up keys in one round trip; the answers come in the order of the keys."""
+    rows = await pool.fetch(_READ, [key[0] for key in keys], [key[1] for key in keys])
+    return [_found(*row) for row in rows]
+
+
+def _found(
+    status: str | None,
+    hosting: str | None,
+    site: str | None,
+    suffix: str | None,
+    values: str | None,
+) -> Found:
+    return Found(
+        status,
+        hosting,
+        None if site is None else msgspec.json.decode(site),
+        suffix,
+        () if values is None else decode_values(msgspec.json.decode(values)),
+    )
+
+
+async def snapshot(connection: asyncpg.Connection) -> str:
+    """Return the present snapshot, from which `changes` can go on."""
+    result: str = await connection.fetchval("SELECT pg_current_snapshot()::text")
+    return result
+
+
+async def changes(connection: asyncpg.Connection, since: str) -> tuple[str, list[Change]]:
+    """Return the present snapshot and what was committed between `since` and it.
+
+    Exact in whatever order transactions commit: a line is returned by the first call whose
+    snapshot sees it, and by no other.
+    """
+    rows = await connection.fetch(_CHANGES, since)
+    listed = [Change(row[1], row[2]) for row in rows if row[1] or row[2] is not None]
+    return rows[0][0], listed
+
+
+def went_back(before: str, after: str) -> bool:
+    """Whether the transaction counter fell: the database is another one or was restored."""
+    return int(after.split(":")[1]) < int(before.split(":")[1])

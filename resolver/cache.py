@@ -1,0 +1,208 @@
+"""The cache: canonical identifier -> answer encoded for the wire, bounded in bytes.
+
+Two stores with budgets of their own, so that a flood of names that do not exist pushes out only
+its like:
+
+- `Cache.answers`: found answers. They hold until the change feed says otherwise, so they have no
+  time of their own. Eviction is CLOCK: the oldest goes, unless it was asked for since the hand
+  last passed, in which case it gets another round.
+- `Cache.absent`: names that were not found, for a few seconds each.
+
+The hot path reads `answers` directly (transports/short.py); nothing here may block.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+import msgspec
+
+from protocol import json_api
+from protocol.values import HandleValue
+
+ABSENT_SECONDS = 5.0
+_ABSENT_SHARE = 16
+# What an entry costs besides its own objects: its place in the dictionary, whose table is a half
+# to two thirds full, and in the queue.
+_PLACE_BYTES = 100
+# Likewise in an OrderedDict, with the time.
+_ABSENT_PLACE_BYTES = 230
+# The hand of the clock gives at most so many second chances a turn: a cache in which everything
+# was just asked for must not stop the loop to look at all of it.
+_SECOND_CHANCES = 64
+
+
+class Prefix:
+    """A prefix that resolves. `live` turns false for good when anything about it changes."""
+
+    __slots__ = ("hosting", "live", "name", "site")
+
+    def __init__(self, name: str, hosting: str, site: bytes | None) -> None:
+        self.name = name
+        self.hosting = hosting
+        self.site = site
+        self.live = True
+
+
+class Answer:
+    """One cached answer.
+
+    http: the end of an HTTP response, from the number of Content-Length on.
+    spelling: the identifier as registered, if it can stand in a URL and in JSON as it is; else
+        None, and the short path leaves the answer alone.
+    seen: asked for since the hand of the clock last passed.
+    """
+
+    __slots__ = ("http", "prefix", "seen", "spelling")
+
+    def __init__(self, http: bytes, spelling: bytes | None, prefix: Prefix) -> None:
+        self.http = http
+        self.spelling = spelling
+        self.prefix = prefix
+        self.seen = False
+
+    @property
+    def body(self) -> bytes:
+        """The Handle JSON body."""
+        return self.http[self.http.index(b"\r\n\r\n") + 4 :]
+
+    def values(self) -> list[HandleValue]:
+        """Return the values that it holds; empty if it says that there are none."""
+        return list(json_api.decode_values(msgspec.json.decode(self.body).get("values", [])))
+
+
+class Cache:
+    """Answers and absent names within `limit` bytes together."""
+
+    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+        """Take the budget in bytes and a monotonic clock in seconds."""
+        self.answers: dict[bytes, Answer] = {}
+        self.absent: OrderedDict[bytes, float] = OrderedDict()
+        self.prefixes: dict[str, Prefix] = {}
+        self.bytes = 0
+        self.evictions = 0
+        self._clock = clock
+        self._absent_limit = limit // _ABSENT_SHARE
+        self._absent_bytes = 0
+        self._limit = limit - self._absent_limit
+        # Every key of `answers` stands here once, oldest first; keys that were forgotten since
+        # stay until the hand meets them.
+        self._queue: deque[bytes] = deque()
+
+    def put(self, key: bytes, answer: Answer) -> None:
+        """Keep an answer, and make room for it. One that would take a large share is not kept."""
+        self._drop_absent(key)
+        if _cost(key, answer) > self._limit // 8:
+            self.forget(key)
+            return
+        old = self.answers.get(key)
+        if old is None:
+            self._queue.append(key)
+        else:
+            self.bytes -= _cost(key, old)
+        self.answers[key] = answer
+        self.bytes += _cost(key, answer)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        answers, queue = self.answers, self._queue
+        chances = _SECOND_CHANCES
+        while self.bytes > self._limit and queue:
+            key = queue.popleft()
+            answer = answers.get(key)
+            if answer is None:
+                continue
+            if answer.seen and answer.prefix.live and chances:
+                chances -= 1
+                answer.seen = False
+                queue.append(key)
+                continue
+            del answers[key]
+            self.bytes -= _cost(key, answer)
+            self.evictions += 1
+        # Keys that were forgotten and came back stand twice; never let them pile up.
+        if len(queue) > 2 * len(answers) + 1024:
+            self._queue = deque(answers)
+
+    def put_absent(self, key: bytes) -> None:
+        """Remember for ABSENT_SECONDS that there is no such name."""
+        self._drop_absent(key)
+        self.absent[key] = self._clock() + ABSENT_SECONDS
+        self._absent_bytes += _absent_cost(key)
+        while self._absent_bytes > self._absent_limit:
+            oldest, _ = self.absent.popitem(last=False)
+            self._absent_bytes -= _absent_cost(oldest)
+
+    def is_absent(self, key: bytes) -> bool:
+        """Whether the name was looked for lately and not found."""
+        until = self.absent.get(key)
+        if until is None:
+            return False
+        if self._clock() < until:
+            return True
+        self._drop_absent(key)
+        return False
+
+    def _drop_absent(self, key: bytes) -> None:
+        if self.absent.pop(key, None) is not None:
+            self._absent_bytes -= _absent_cost(key)
+
+    def get(self, key: bytes) -> Answer | None:
+        """Return the answer for a canonical identifier in UTF-8, None if it is not here."""
+        answer = self.answers.get(key)
+        if answer is None or not answer.prefix.live:
+            return None
+        answer.seen = True
+        return answer
+
+    def forget(self, key: bytes) -> None:
+        """Drop what is known of one name."""
+        self._drop_absent(key)
+        answer = self.answers.pop(key, None)
+        if answer is not None:
+            self.bytes -= _cost(key, answer)
+
+    def forget_prefix(self, name: str) -> None:
+        """Drop what is known under a prefix: at once, whatever the number of names.
+
+        The answers under it are dead from now on; the hand of the clock collects them.
+        """
+        prefix = self.prefixes.pop(name, None)
+        if prefix is not None:
+            prefix.live = False
+        # Names under a prefix that was not known may have become known.
+        self.absent.clear()
+        self._absent_bytes = 0
+
+    def clear(self) -> None:
+        """Drop everything."""
+        for prefix in self.prefixes.values():
+            prefix.live = False
+        self.prefixes.clear()
+        self.answers.clear()
+        self.absent.clear()
+        self._queue.clear()
+        self.bytes = self._absent_bytes = 0
+
+    @property
+    def entries(self) -> int:
+        """Number of names, found and absent."""
+        return len(self.answers) + len(self.absent)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes held for all of them."""
+        return self.bytes + self._absent_bytes
+
+
+def _absent_cost(key: bytes) -> int:
+    return sys.getsizeof(key) + _ABSENT_PLACE_BYTES
+
+
+def _cost(key: bytes, answer: Answer) -> int:
+    cost = sys.getsizeof(key) + sys.getsizeof(answer) + sys.getsizeof(answer.http) + _PLACE_BYTES
+    if answer.spelling is not None and answer.spelling is not key:
+        cost += sys.getsizeof(answer.spelling)
+    return cost

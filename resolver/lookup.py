@@ -1,0 +1,263 @@
+"""From an identifier to its answer: the cache, else one read for all who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from protocol import json_api, typed
+from protocol.errors import (
+    HandleNotFound,
+    IdnodeError,
+    ServerNotResponsible,
+    StoreUnavailable,
+)
+from protocol.identifier import Identifier
+from protocol.values import HandleValue
+from registry import store
+from registry.database import Database, unavailable
+from registry.metrics import Row
+from resolver.cache import Answer, Cache, Prefix
+from resolver.feed import Feed
+
+log = structlog.get_logger("idnode.lookup")
+
+MAX_WAITING = 10_000
+"""Reads that may wait at once; one more is told to come again later."""
+
+_BATCH = 500
+_PARALLEL_READS = 4
+_READ_SECONDS = 2.0
+_SITE_INDEX = 1
+
+# What may stand in a request target and in a JSON string as it is, both in any ASCII case. The
+# short path compares and splices such spellings as bytes.
+_PLAIN_SPELLING = re.compile(rb"[A-Za-z0-9\-._~/:@!$&'()*,;=]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """The prefix is delegated: ask the enterprise node at `site` (bytes of an HS_SITE value)."""
+
+    site: bytes
+
+    def values(self) -> list[HandleValue]:
+        """Return the one value that says so."""
+        return [HandleValue(index=_SITE_INDEX, type="HS_SITE", data=self.site)]
+
+
+@dataclass(eq=False, slots=True)
+class _Flight:
+    """One read under way. `dirty`: the identifier changed since it took off."""
+
+    identifier: Identifier
+    result: asyncio.Future[Answer | Referral]
+    dirty: bool = field(default=False)
+
+
+class Resolver:
+    """Answers queries from memory, and from PostgreSQL what memory does not have."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        row: Row,
+        cache_bytes: int,
+        node_prefix: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the budget of the cache in bytes and the prefix of this node."""
+        self.cache = Cache(cache_bytes, clock)
+        self.feed = Feed(
+            database, row=row, forget=self.forget, forget_all=self.forget_all, clock=clock
+        )
+        self._database = database
+        self.row = row
+        self._node_prefix = node_prefix
+        self._waiting: dict[str, _Flight] = {}
+        self._flying: dict[str, _Flight] = {}
+        self._reads: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to follow the change log. Returns at once, whether or not the database is up."""
+        self.feed.start()
+
+    async def close(self) -> None:
+        """Stop following, and end the reads under way."""
+        await self.feed.close()
+        for task in list(self._reads):
+            task.cancel()
+        await asyncio.gather(*self._reads, return_exceptions=True)
+
+    @property
+    def ready(self) -> bool:
+        """Whether this process can answer what it does not have in memory."""
+        return self.feed.fresh
+
+    async def resolve(
+        self, identifier: Identifier, *, authoritative: bool = False
+    ) -> Answer | Referral:
+        """Return the answer, or the referral where the prefix is delegated.
+
+        authoritative: ask the database even if the answer is in memory.
+        Raises HandleNotFound, ServerNotResponsible, StoreUnavailable.
+        """
+        key = identifier.key
+        if not authoritative:
+            known = self._from_memory(identifier, key)
+            if known is not None:
+                return known
+        self.row.add("idnode_cache_requests", "miss")
+        flight = self._flying.get(key) if not authoritative else None
+        if flight is None or flight.dirty:
+            flight = self._waiting.get(key) or self._take_off(identifier, key)
+        return await asyncio.shield(flight.result)
+
+    def _from_memory(self, identifier: Identifier, key: str) -> Answer | Referral | None:
+        octets = key.encode()
+        answer = self.cache.get(octets)
+        if answer is not None:
+            outcome = "hit" if self.feed.fresh else "stale"
+            self.row.add("idnode_cache_requests", outcome)
+            return answer
+        prefix = self.cache.prefixes.get(identifier.prefix)
+        if prefix is not None and prefix.site is not None:
+            self.row.add("idnode_cache_requests", "hit")
+            return Referral(prefix.site)
+        if self.cache.is_absent(octets):
+            self.row.add("idnode_cache_requests", "negative_hit")
+            raise self._not_found(identifier)
+        return None
+
+    def _not_found(self, identifier: Identifier) -> IdnodeError:
+        if identifier.prefix.startswith(self._node_prefix + "."):
+            return HandleNotFound(f"{identifier} is not registered", field="identifier")
+        return ServerNotResponsible(
+            f"prefix {identifier.prefix} does not live on this node", field="prefix"
+        )
+
+    def _take_off(self, identifier: Identifier, key: str) -> _Flight:
+        if not self.feed.connected:
+            raise StoreUnavailable()
+        if len(self._waiting) >= MAX_WAITING:
+            raise StoreUnavailable("too many queries wait for the database")
+        flight = _Flight(identifier, asyncio.get_running_loop().create_future())
+        # Whoever waits may be gone when it fails.
+        flight.result.add_done_callback(_retrieve)
+        self._waiting[key] = flight
+        if len(self._reads) < _PARALLEL_READS:
+            task = asyncio.create_task(self._read_on())
+            self._reads.add(task)
+            task.add_done_callback(self._reads.discard)
+        return flight
+
+    async def _read_on(self) -> None:
+        """Read for those who wait, as many at once as there are, until nobody waits."""
+        while self._waiting:
+            batch = dict(list(self._waiting.items())[:_BATCH])
+            for key in batch:
+                del self._waiting[key]
+            self._flying.update(batch)
+            try:
+                await self._read(batch)
+            except BaseException as error:
+                failure = error if isinstance(error, IdnodeError) else StoreUnavailable()
+                for flight in batch.values():
+                    if not flight.result.done():
+                        flight.result.set_exception(failure)
+                if not isinstance(error, IdnodeError):
+                    raise
+            finally:
+                for key, flight in batch.items():
+                    if self._flying.get(key) is flight:
+                        del self._flying[key]
+
+    async def _read(self, batch: dict[str, _Flight]) -> None:
+        flights = list(batch.values())
+        keys = [(flight.identifier.prefix, flight.identifier.suffix_key) for flight in flights]
+        with unavailable():
+            async with asyncio.timeout(_READ_SECONDS):
+                found = await store.read(await self._database.pool(), keys)
+        self.row.add("idnode_database_reads")
+        for (key, flight), row in zip(batch.items(), found, strict=True):
+            if flight.result.done():
+                continue
+            try:
+                flight.result.set_result(self._land(key, flight, row))
+            except IdnodeError as error:
+                flight.result.set_exception(error)
+
+    def _land(self, key: str, flight: _Flight, row: store.Found) -> Answer | Referral:
+        identifier = flight.identifier
+        keep = not flight.dirty
+        if row.status != "active" or row.hosting is None:
+            if keep:
+                self.cache.put_absent(key.encode())
+            raise self._not_found(identifier)
+        prefix = self._prefix(identifier.prefix, row, keep=keep)
+        if prefix.site is not None:
+            return Referral(prefix.site)
+        if row.suffix is None:
+            if keep:
+                self.cache.put_absent(key.encode())
+            raise self._not_found(identifier)
+        octets = key.encode()
+        answer = encode(f"{identifier.prefix}/{row.suffix}", octets, row.values, prefix)
+        if keep:
+            self.cache.put(octets, answer)
+        return answer
+
+    def _prefix(self, name: str, row: store.Found, *, keep: bool) -> Prefix:
+        prefix = self.cache.prefixes.get(name)
+        if prefix is None:
+            site = typed.site_from_json(row.site) if row.hosting == "delegated" else None
+            prefix = Prefix(name, str(row.hosting), site)
+            if keep:
+                self.cache.prefixes[name] = prefix
+        return prefix
+
+    def forget(self, prefix: str, suffix_keys: Sequence[str] | None) -> None:
+        """Forget what has changed: these canonical suffixes, or all under the prefix."""
+        flights = (self._waiting, self._flying)
+        if suffix_keys is None:
+            self.cache.forget_prefix(prefix)
+            for flying in flights:
+                for flight in flying.values():
+                    if flight.identifier.prefix == prefix:
+                        flight.dirty = True
+            return
+        for suffix_key in suffix_keys:
+            key = f"{prefix}/{suffix_key}"
+            self.cache.forget(key.encode())
+            for flying in flights:
+                touched = flying.get(key)
+                if touched is not None:
+                    touched.dirty = True
+
+    def forget_all(self) -> None:
+        """Forget everything: what was missed is not known."""
+        self.cache.clear()
+        for flying in (self._waiting, self._flying):
+            for flight in flying.values():
+                flight.dirty = True
+
+
+def encode(spelling: str, key: bytes, values: Sequence[HandleValue], prefix: Prefix) -> Answer:
+    """Make the answer that everybody may see: the values with public read permission."""
+    body = json_api.answer(spelling, [value for value in values if value.public])
+    octets = spelling.encode()
+    plain = _PLAIN_SPELLING.fullmatch(octets) is not None
+    # Most are registered in their canonical spelling: then one object serves as both.
+    kept = (key if octets == key else octets) if plain else None
+    return Answer(b"%d\r\n\r\n%b" % (len(body), body), kept, prefix)
+
+
+def _retrieve(future: asyncio.Future[Answer | Referral]) -> None:
+    if not future.cancelled():
+        future.exception()

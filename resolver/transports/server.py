@@ -1,0 +1,122 @@
+"""The HTTP server of a worker: an application behind the short way, on a shared port."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from email.utils import formatdate
+
+from aiohttp import web
+
+from protocol import json_api
+from registry.metrics import LATENCY_BUCKETS, Row, slot
+from resolver.lookup import Resolver
+from resolver.transports.short import Front, ShortServer
+
+SERVER_NAME = "idnode"
+TICK_SECONDS = 0.25
+KEEPALIVE_SECONDS = 75.0
+_BACKLOG = 1024
+
+HEADERS = (("Content-Type", json_api.CONTENT_TYPE), ("Access-Control-Allow-Origin", "*"))
+"""Headers of every Handle JSON answer, before Date, Server and the length."""
+
+STALE = ("Cache-Status", f"{SERVER_NAME}; hit; detail=stale")
+"""RFC 9211: the answer is from memory and the database could not be asked whether it holds."""
+
+
+def found_headers(*, stale: bool) -> list[tuple[str, str]]:
+    """Return the headers of a found answer up to its length, the same for both ways."""
+    fixed = (("Date", formatdate(usegmt=True)), ("Server", SERVER_NAME))
+    return [*HEADERS, *fixed, *((STALE,) if stale else ())]
+
+
+class HttpServer:
+    """A running server; `start_http` makes it."""
+
+    def __init__(self, runner: web.AppRunner, front: Front, resolver: Resolver, row: Row) -> None:
+        self._runner = runner
+        self._front = front
+        self._resolver = resolver
+        self._row = row
+        self._loop = asyncio.get_running_loop()
+        self._evictions = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._tick()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Take no more connections, finish what is under way for so long at most, end."""
+        self._runner._shutdown_timeout = drain_seconds
+        await self._runner.cleanup()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._publish()
+
+    def _tick(self) -> None:
+        front = self._front
+        headers = found_headers(stale=not self._resolver.feed.fresh)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        front.head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: ".encode()
+        self._publish()
+        self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def _publish(self) -> None:
+        """Move what the short way counted into the metrics, and set the gauges."""
+        front, row, resolver = self._front, self._row, self._resolver
+        hits, seconds, slow = front.hits, front.seconds, front.slow_times
+        front.hits, front.seconds, front.slow_times = 0, 0.0, []
+        if hits:
+            outcome = "hit" if resolver.feed.fresh else "stale"
+            row.add("idnode_cache_requests", outcome, by=hits)
+            row.add("idnode_resolutions", "http", "found", by=hits)
+            start = slot("idnode_resolution_duration_seconds", "http", "found")
+            row.cells[start] += hits - sum(count for _, count in slow)
+            row.cells[start + len(LATENCY_BUCKETS) + 1] += seconds - sum(t * n for t, n in slow)
+            for took, count in slow:
+                row.observe(
+                    "idnode_resolution_duration_seconds",
+                    "http",
+                    "found",
+                    seconds=took,
+                    times=count,
+                )
+        cache = resolver.cache
+        row.set("idnode_cache_entries", value=cache.entries)
+        row.set("idnode_cache_bytes", value=cache.held_bytes)
+        row.add("idnode_cache_evictions", by=cache.evictions - self._evictions)
+        self._evictions = cache.evictions
+        age = resolver.feed.age
+        row.set("idnode_feed_lag_seconds", value=min(age, time.monotonic()))
+        row.set("idnode_database_up", value=float(resolver.feed.fresh))
+        server = self._runner.server
+        if server is not None:
+            row.set("idnode_connections", "http", value=len(server.connections))
+
+
+class _Runner(web.AppRunner):
+    def __init__(self, app: web.Application, front: Front) -> None:
+        super().__init__(app, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
+        self._front = front
+
+    async def _make_server(self) -> web.Server:
+        return ShortServer(await super()._make_server(), self._front)
+
+
+async def start_http(
+    app: web.Application, resolver: Resolver, *, row: Row, host: str, port: int
+) -> HttpServer:
+    """Serve `app` on a port that other processes may share (SO_REUSEPORT). Port 0: any.
+
+    Raises OSError if the address can not be had.
+    """
+    front = Front(resolver.cache.answers, asyncio.get_running_loop())
+    runner = _Runner(app, front)
+    await runner.setup()
+    await web.TCPSite(runner, host, port, reuse_port=True, backlog=_BACKLOG).start()
+    return HttpServer(runner, front, resolver, row)

@@ -1,0 +1,239 @@
+"""The short way: a complete, plain GET of a cached identifier, answered in data_received.
+
+A request on the short way costs one search for the end of its head, two dictionary look-ups and
+one write; aiohttp's parser, request, task and response are never made. Everything else, and
+everything that this file is not certain of, goes the long way through aiohttp, whose behaviour
+is the definition of what is right: tests hold both ways equal byte for byte.
+
+What makes it safe:
+
+- *Only at a message boundary.* A connection starts on the short way. It stays there only while
+  all that aiohttp was given are whole requests without bodies, and a request is answered only
+  while aiohttp is idle (it waits for a message and holds none). As soon as anything else arrives
+  (half a head, a body, an upgrade, bytes while aiohttp works), the connection is aiohttp's for
+  good (`_long`).
+- *Only plain heads.* The header block, compared as a whole, must be one that aiohttp's own parser
+  has read as exactly one bodyless, keep-alive request, without any header that the long way
+  looks at (`is_plain`). The verdict is remembered, for clients send the same block again and again.
+- *Only exact targets.* The target must be, byte for byte or in another ASCII case, an identifier
+  in the cache whose spelling needs no escape in a URL or in JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import Any
+
+from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpRequestParser
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler
+
+from resolver.cache import Answer
+
+PATH = "/api/handles/"
+
+_START = b"GET " + PATH.encode()
+_START_LENGTH = len(_START)
+_VERSION = b" HTTP/1.1"
+_VERSION_LENGTH = len(_VERSION)
+
+_BLOCKS_KEPT = 1024
+_BLOCK_LENGTH_KEPT = 2048
+
+# Headers that may change what the long way does. All others it does not look at.
+_TELLING = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "http2-settings",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+class Front:
+    """What all connections of a worker share.
+
+    head: status line and headers of every found answer up to ``Content-Length:``; renewed each
+        second, for it holds the date, and whether answers are stale.
+    answers: the cache's dictionary itself.
+    hits, seconds, slow: answers given, the time that they took together, and how many of them
+        took longer than FAST seconds (their times are in `slow_times`); moved into the metrics and
+        set to zero by transports/server.py.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "answers",
+        "head",
+        "hits",
+        "loop",
+        "seconds",
+        "slow_times",
+    )
+
+    FAST = 0.0001
+
+    def __init__(self, answers: dict[bytes, Answer], loop: asyncio.AbstractEventLoop) -> None:
+        self.answers = answers
+        self.loop = loop
+        self.head = b""
+        self.hits = 0
+        self.seconds = 0.0
+        self.slow_times: list[tuple[float, int]] = []
+                self._blocks: dict[bytes, bool] = {}
+
+    def is_plain(self, block: bytes) -> bool:
+        """Whether a header block, with the empty line that ends it, is one for the short way."""
+        verdict = self._blocks.get(block)
+        if verdict is None:
+            verdict = self._judge(block)
+            if len(block) <= _BLOCK_LENGTH_KEPT:
+                if len(self._blocks) >= _BLOCKS_KEPT:
+                    self._blocks.clear()
+                self._blocks[block] = verdict
+        return verdict
+
+    def _judge(self, block: bytes) -> bool:
+        parser = HttpRequestParser(
+            BaseProtocol(self.loop), self.loop, 2**16, payload_exception=web.RequestPayloadError
+        )
+        try:
+            messages, upgraded, tail = parser.feed_data(b"GET / HTTP/1.1\r\n" + block)
+        except HttpProcessingError:
+            return False
+        if len(messages) != 1 or upgraded or tail:
+            return False
+        message, payload = messages[0]
+        if payload is not EMPTY_PAYLOAD or message.should_close or message.upgrade:
+            return False
+        telling = _TELLING.intersection(name.lower() for name in message.headers)
+        return not telling or (
+            telling == {"connection"}
+            and [v.lower() for v in message.headers.getall("Connection")] == ["keep-alive"]
+        )
+
+
+class ShortRequestHandler(RequestHandler):
+    """One connection: aiohttp's, with the short way before it."""
+
+    __slots__ = ("_front", "_long")
+
+    def __init__(self, manager: web.Server, *, front: Front, **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        self._front = front
+        self._long = False
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is plain and cached, in order; hand the rest to aiohttp."""
+        if self._long or not data:  # empty: aiohttp wakes its own parser
+            super().data_received(data)
+            return
+        # aiohttp is idle only while it waits for a message that it has not been given.
+        waiter = self._waiter
+        if waiter is None or waiter.done() or self._messages:
+            self._long = True
+            super().data_received(data)
+            return
+        if self._close or self._force_close:
+            return
+
+        started = perf_counter()
+        front = self._front
+        head = front.head
+        replies: list[bytes] = []
+        at, end = 0, len(data)
+        miss = 0  # where the first request ends that is plain but not cached
+        while at < end:
+            stop = data.find(b"\r\n\r\n", at) + 4
+            line = data.find(b"\r\n", at)
+            if (
+                stop == 3
+                or not data.startswith(_START, at)
+                or not data.startswith(_VERSION, line - _VERSION_LENGTH)
+                or not front.is_plain(data[line + 2 : stop])
+            ):
+                break
+            target = data[at + _START_LENGTH : line - _VERSION_LENGTH]
+            answer = front.answers.get(target.upper())
+            if answer is None or not answer.prefix.live or answer.spelling is None:
+                miss = stop
+                break
+            answer.seen = True
+            replies.append(head)
+            replies.append(answer.http if target == answer.spelling else _spelled(answer, target))
+            at = stop
+
+        if replies:
+            assert self.transport is not None  # noqa: S101  (data comes from a transport)
+            self.transport.write(b"".join(replies))
+            self._next_keepalive_close_time = front.loop.time() + self._keepalive_timeout
+            count = len(replies) // 2
+            took = perf_counter() - started
+            front.hits += count
+            front.seconds += took * count
+            if took > front.FAST:
+                front.slow_times.append((took, count))
+        if miss == end:
+            super().data_received(data[at:])
+        elif at < end:
+            self._long = True
+            super().data_received(data[at:])
+
+    def pause_writing(self) -> None:
+        """Stop reading from a client that does not read: its answers must not pile up here."""
+        super().pause_writing()
+        self._pause_transport_reading()
+
+    def resume_writing(self) -> None:
+        """Read on, unless aiohttp has reasons of its own not to."""
+        super().resume_writing()
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+
+
+def _spelled(answer: Answer, target: bytes) -> bytes:
+    """Return the answer with the identifier as it was asked for: another ASCII case, same length.
+
+    The spelling's first occurrence is the handle: before it stand only the length and the
+    response code, which hold no slash.
+    """
+    spelling = answer.spelling
+    assert spelling is not None  # noqa: S101  (the caller has looked)
+    start = answer.http.index(spelling)
+    return answer.http[:start] + target + answer.http[start + len(spelling) :]
+
+
+class ShortServer(web.Server):
+    """Makes a ShortRequestHandler for each connection."""
+
+    def __init__(self, server: web.Server, front: Front) -> None:
+        """Take over what an application's own server would do."""
+        super().__init__(
+            server.request_handler,
+            request_factory=server.request_factory,
+            handler_cancellation=server.handler_cancellation,
+            loop=server._loop,
+            **server._kwargs,
+        )
+        self._front = front
+
+    def __call__(self) -> RequestHandler:
+        """Make the protocol of a new connection."""
+        return ShortRequestHandler(self, front=self._front, loop=self._loop, **self._kwargs)
