@@ -1,0 +1,146 @@
+"""Settings: one frozen object out of defaults < idnode.toml < IDNODE_* environment < flags.
+
+A wrong value or an unknown name stops the start with one line that names the setting and where
+it came from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta, field
+
+ENVIRONMENT = "IDNODE_"
+FILE = "idnode.toml"
+
+NOT_SETTINGS = frozenset({"IDNODE_CONFIG", "IDNODE_TOKEN", "IDNODE_TEST_DATABASE_URL"})
+"""Names in the environment that look like settings of the node and are not: where the settings
+file is, the token of the client commands, the database server of the tests."""
+
+SECRET = frozenset({"database_url", "bootstrap_token", "toplevel_token"})
+"""Settings whose value is never shown."""
+
+RELOADABLE = frozenset(
+    {"log_level", "cache_bytes", "toplevel_url", "toplevel_token", "shutdown_seconds"}
+)
+"""Settings that SIGHUP brings into force; the others need a start."""
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
+HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/]+")]
+Token = Annotated[str, Meta(pattern=r"^[!-~]{16,200}$")]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of a node. docs/operations.md says what each does."""
+
+    database_url: PostgresUrl | None = None
+    data_dir: Path = Path("var")
+    bind: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    http_port: Port = 8000
+    admin_port: Port = 8001
+    handle_port: Port = 2641
+    dns_port: Port = 5353
+    toplevel_url: HttpUrl | None = None
+    toplevel_token: Token | None = None
+    toplevel_port: Port = 8100
+    workers: Annotated[int, Meta(ge=1, le=256)] = field(default_factory=_cores)
+    prefix: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){1,6}$")] = "88.118"
+    bootstrap_token: Token | None = None
+    cache_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    shutdown_seconds: Annotated[float, Meta(gt=0, le=600)] = 10.0
+
+
+class SettingsError(Exception):
+    """A setting is wrong or unknown; the message is one line that names it."""
+
+
+def load(
+    environment: Mapping[str, str] | None = None,
+    *,
+    flags: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Settings:
+    """Read the settings.
+
+    environment: instead of the process's own; an empty value counts as unset.
+    flags: values from the command line by setting name.
+    directory: where idnode.toml is looked for and relative paths begin, instead of the present
+    one; IDNODE_CONFIG names another file, which must then exist.
+    Raises SettingsError.
+    """
+    environment = os.environ if environment is None else environment
+    directory = (directory or Path.cwd()).absolute()
+    values: dict[str, Any] = {}
+    for name, (source, value) in {
+        **_from_file(environment, directory),
+        **_from_environment(environment),
+        **{name: (_flag(name), value) for name, value in (flags or {}).items()},
+    }.items():
+        values[name] = _convert(name, source, value)
+    settings = Settings(**values)
+    return msgspec.structs.replace(settings, data_dir=directory / settings.data_dir)
+
+
+_TYPES = get_type_hints(Settings, include_extras=True)
+
+_Sourced = dict[str, tuple[str, Any]]
+"""Setting name -> (where the value stands, the value)."""
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _from_file(environment: Mapping[str, str], directory: Path) -> _Sourced:
+    given = environment.get("IDNODE_CONFIG")
+    path = directory / (given or FILE)
+    if not given and not path.exists():
+        return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    for name in content:
+        if name not in _TYPES:
+            raise SettingsError(f"{name} in {path}: no such setting")
+    return {name: (f"{name} in {path}", value) for name, value in content.items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> _Sourced:
+    result: _Sourced = {}
+    for variable in sorted(environment):
+        if not variable.startswith(ENVIRONMENT) or variable in NOT_SETTINGS:
+            continue
+        name = variable.removeprefix(ENVIRONMENT).lower()
+        if name not in _TYPES or variable != ENVIRONMENT + name.upper():
+            raise SettingsError(f"{variable}: no such setting")
+        if environment[variable]:
+            result[name] = (variable, environment[variable])
+    return result
+
+
+def _convert(name: str, source: str, value: Any) -> Any:
+    try:
+        return msgspec.convert(value, _TYPES[name], strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        reason = str(error).replace("`", "")
+        shown = "" if name in SECRET else f", got {value!r}"
+        raise SettingsError(f"{source}: {reason[:1].lower()}{reason[1:]}{shown}") from None
+
+
+def _decode(kind: type, value: Any) -> Any:
+    """Read what msgspec has no type for."""
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise msgspec.ValidationError("Expected a path")
