@@ -108,6 +108,10 @@ class _Runner(web.AppRunner):
         return ShortServer(await super()._make_server(), self._front)
 
 
+async def _sign(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER_NAME
+
+
 async def start_http(
     app: web.Application, resolver: Resolver, *, row: Row, host: str, port: int
 ) -> HttpServer:
@@ -116,6 +120,7 @@ async def start_http(
     Raises OSError if the address can not be had.
     """
     front = Front(resolver.cache.answers, asyncio.get_running_loop())
+    app.on_response_prepare.append(_sign)
     runner = _Runner(app, front)
     await runner.setup()
     await web.TCPSite(runner, host, port, reuse_port=True, backlog=_BACKLOG).start()

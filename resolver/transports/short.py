@@ -97,7 +97,7 @@ class Front:
         self.hits = 0
         self.seconds = 0.0
         self.slow_times: list[tuple[float, int]] = []
-                self._blocks: dict[bytes, bool] = {}
+        self._blocks: dict[bytes, bool] = {}
 
     def is_plain(self, block: bytes) -> bool:
         """Whether a header block, with the empty line that ends it, is one for the short way."""
