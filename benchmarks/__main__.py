@@ -1,0 +1,125 @@
+"""`make bench`: measure everything, print the table, write it to benchmarks/results."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import uvloop
+
+from benchmarks import machine, report, sample, servers
+from benchmarks.load import available
+from benchmarks.node import serve
+from benchmarks.plan import KNOWN, QUICK, UNASKED, WRITTEN, Plan
+from benchmarks.report import Row
+from benchmarks.rows import cached, imports, memory, miss, registration, start, updates
+from benchmarks.store import Store, add_prefixes, fill, make_bare, postgres
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmarks; return the exit code. A missed limit is a result, not a failure."""
+    options = _options(arguments)
+    plan = QUICK if options.quick else Plan()
+    if not options.no_install:
+        servers.install_tools()
+    cores = machine.choose_cores()
+    os.sched_setaffinity(0, {cores.loading})  # and with it whatever makes load
+    with tempfile.TemporaryDirectory(prefix="idnode-bench-") as name:
+        directory = Path(name)
+        directory.chmod(0o711)  # PostgreSQL may run as another user
+        with postgres(directory / "postgres", cores.serving) as store:
+            described = machine.describe(store.binaries / "postgres", cores)
+            rows = [
+                *_reads(plan, store, directory, cores),
+                *_writes(plan, store, directory, cores),
+            ]
+        _say("second start")
+        rows += start.measure(directory / "start", cores)
+    print(report.write(options.output, described, asdict(plan), rows))
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="idnode bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small and short, to try it out")
+    parser.add_argument("--no-install", action="store_true", help="do not install nginx and wrk")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="directory of the results")
+    return parser.parse_args(arguments)
+
+
+def _reads(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    _say(f"filling {plan.identifiers + plan.unasked:,} identifiers")
+    url = uvloop.run(_filled(plan, store))
+    with serve(directory / "reads", cores, database_url=url, cache_bytes=plan.cache_bytes) as node:
+        _say("warming the cache, checking every answer")
+        rows = uvloop.run(memory.measure(plan, node))
+        if not available():
+            why = str(servers.missing("wrk"))
+            return [*cached.not_measured(why), *miss.not_measured(why), *rows]
+        _say("cached resolution")
+        with _peers(directory, cores.serving) as (peers, absent):
+            http = [*cached.measure(plan, node, peers), *absent]
+        _say("miss path")
+        return [*http, *miss.measure(plan, node, store, url, directory), *rows]
+
+
+def _writes(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    url = uvloop.run(_empty(store))
+    with serve(directory / "writes", cores, database_url=url) as node:
+        _say("bulk import")
+        rows = uvloop.run(imports.measure(plan, node, url))
+        if available():
+            _say("single registration")
+            rows += uvloop.run(registration.measure(plan, node, store, url, directory))
+        else:
+            rows += registration.not_measured(str(servers.missing("wrk")))
+    with serve(directory / "updates", cores, database_url=url, workers=2) as node:
+        _say("updates seen by every worker")
+        return rows + uvloop.run(updates.measure(plan, node))
+
+
+@contextlib.contextmanager
+def _peers(directory: Path, core: int) -> Iterator[tuple[dict[str, servers.Server], list[Row]]]:
+    """Run the peers; yield those that run, and rows that tell of those that cannot."""
+    body = sample.body(KNOWN, 0)
+    with contextlib.ExitStack() as stack:
+        peers: dict[str, servers.Server] = {}
+        absent: list[Row] = []
+        why = servers.missing("nginx")
+        if why is None:
+            peers["nginx"] = stack.enter_context(servers.nginx(directory / "nginx", body, core))
+        else:
+            absent.append(report.unmeasured("nginx", "nginx, static body", cached.UNIT, why))
+        peers["aiohttp"] = stack.enter_context(servers.stock(directory / "stock", body, core))
+        yield peers, absent
+
+
+async def _filled(plan: Plan, store: Store) -> str:
+    url = await store.create("reads")
+    await add_prefixes(url, [KNOWN, UNASKED])
+    await fill(url, KNOWN, plan.identifiers)
+    await fill(url, UNASKED, plan.unasked)
+    return url
+
+
+async def _empty(store: Store) -> str:
+    url = await store.create("writes")
+    await add_prefixes(url, [WRITTEN])
+    await make_bare(url)
+    return url
+
+
+def _say(what: str) -> None:
+    print(f"bench: {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of one run of the benchmarks. The defaults are those of `make bench`."""
+
+    identifiers: int = 1_000_000
+    """Registered identifiers that are asked for once the cache is warm."""
+    unasked: int = 300_000
+    """Further ones that nobody asked for, for the miss path."""
+    cache_bytes: int = 4 * 2**30
+    rounds: int = 5
+    """Rounds of A B A B; the median counts."""
+    seconds: int = 4
+    """Seconds of load in each turn of a round."""
+    import_rows: int = 200_000
+    import_rounds: int = 3
+    updates: int = 200
+
+
+QUICK = Plan(
+    identifiers=20_000,
+    unasked=100_000,
+    cache_bytes=256 * 2**20,
+    rounds=2,
+    seconds=1,
+    import_rows=10_000,
+    import_rounds=2,
+    updates=20,
+)
+"""For trying it out: the figures mean little."""
+
+READ_CONNECTIONS = 64
+WRITE_CONNECTIONS = 32
+NODE_PREFIX = "88.118"
+KNOWN = f"{NODE_PREFIX}.1"
+"""Prefix of the identifiers that are cached."""
+UNASKED = f"{NODE_PREFIX}.2"
+"""Prefix of those that nobody has asked for."""
+WRITTEN = f"{NODE_PREFIX}.3"
+"""Prefix under which identifiers are registered and imported during the run."""

@@ -1,0 +1,103 @@
+"""Cached resolution beside nginx and stock aiohttp, all asked for the same identifiers."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from benchmarks.load import Generator, Run
+from benchmarks.node import Node
+from benchmarks.plan import KNOWN, READ_CONNECTIONS, Plan
+from benchmarks.report import Limit, Row, unmeasured
+from benchmarks.servers import Server
+
+UNIT = "requests per s of server CPU"
+AT_LEAST = {
+    "nginx": Limit("ratio", ">=", 0.8),
+    "aiohttp": Limit("ratio", ">=", 3.5),
+}
+_CHOICES = ("uniform", "zipf")
+_LEAST_HITS = 0.999
+
+
+class NotCached(Exception):
+    """Answers came from the database: the row would not measure what it says."""
+
+
+def measure(plan: Plan, node: Node, peers: dict[str, Server]) -> list[Row]:
+    """Load the peers and the node in turns; every identifier of the plan is in the cache."""
+    turns: dict[str, Server] = {**peers, **dict.fromkeys(_CHOICES, node.server)}
+    runs: dict[str, list[Run]] = {name: [] for name in turns}
+    before, asked = node.metric("idnode_cache_requests", outcome="hit"), 0
+    for name, server in turns.items():
+        _generator(plan, name, seed=0, seconds=1).against(server.port, server.pids)
+    warm = node.metric("idnode_cache_requests", outcome="hit")
+    if warm <= before:
+        raise NotCached("no hit was counted")
+    for seed in range(1, plan.rounds + 1):
+        for name, server in turns.items():
+            run = _generator(plan, name, seed, plan.seconds).against(server.port, server.pids)
+            runs[name].append(run)
+            asked += run.requests if name in _CHOICES else 0
+    hits = node.metric("idnode_cache_requests", outcome="hit") - warm
+    if hits < _LEAST_HITS * asked:
+        raise NotCached(f"of {asked} requests only {hits:.0f} were answered from the cache")
+    rows = [_peer(name, runs[name]) for name in peers]
+    for choice in _CHOICES:
+        rows += [_compared(choice, runs[choice], name, runs.get(name)) for name in AT_LEAST]
+    return rows
+
+
+def not_measured(why: str) -> list[Row]:
+    """Return the rows without figures."""
+    return [
+        unmeasured(f"cached_{choice}_{peer}", _name(choice), UNIT, why, limit)
+        for choice in _CHOICES
+        for peer, limit in AT_LEAST.items()
+    ]
+
+
+def _generator(plan: Plan, name: str, seed: int, seconds: int) -> Generator:
+    choice = name if name in _CHOICES else "uniform"
+    arguments = (choice, KNOWN, 0, plan.identifiers, seed)
+    return Generator("get.lua", arguments, READ_CONNECTIONS, seconds)
+
+
+def _name(choice: str) -> str:
+    return {
+        "uniform": "cached resolution, uniform choice",
+        "zipf": "cached resolution, Zipf 0.99",
+    }[choice]
+
+
+def _peer(name: str, runs: list[Run]) -> Row:
+    title = {"nginx": "nginx, static body", "aiohttp": "stock aiohttp handler"}[name]
+    return Row(name, title, UNIT, median(run.per_cpu for run in runs), detail=_detail(runs))
+
+
+def _compared(choice: str, ours: list[Run], peer: str, theirs: list[Run] | None) -> Row:
+    figure = median(run.per_cpu for run in ours)
+    key, limit = f"cached_{choice}_{peer}", AT_LEAST[peer]
+    if theirs is None:
+        why = f"{peer} is not there to compare with"
+        return Row(key, _name(choice), UNIT, figure, peer, limit=limit, note=why)
+    return Row(
+        key,
+        _name(choice),
+        UNIT,
+        figure,
+        peer,
+        median(run.per_cpu for run in theirs),
+        median(a.per_cpu / b.per_cpu for a, b in zip(ours, theirs, strict=True)),
+        limit,
+        detail=_detail(ours),
+    )
+
+
+def _detail(runs: list[Run]) -> dict[str, float]:
+    return {
+        "requests_per_second": round(median(run.rate for run in runs)),
+        "server_cpu_share": round(median(run.cpu / run.seconds for run in runs), 3),
+        "bytes_per_answer": round(sum(run.bytes for run in runs) / sum(r.requests for r in runs)),
+        "p50_ms": median(run.p50 for run in runs),
+        "p99_ms": median(run.p99 for run in runs),
+    }

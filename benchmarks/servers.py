@@ -1,0 +1,155 @@
+"""The peers, each a process of its own on the serving core: nginx and stock aiohttp."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.machine import pin, tree
+
+_START_SECONDS = 20
+_STOP_SECONDS = 20
+
+_NGINX = """\
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    keepalive_timeout 75s;
+    keepalive_requests 1000000000;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            default_type "application/json;charset=UTF-8";
+            return 200 '{body}';
+        }}
+    }}
+}}
+"""
+
+
+class ServerError(Exception):
+    """A server cannot be started, or did not end; the message says why."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs.
+
+    pids: the processes whose CPU counts as the server's.
+    """
+
+    port: int
+    pids: list[int] = field(default_factory=list)
+
+
+def free_port() -> int:
+    """Return a TCP port on loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Return once `condition` holds. Raises ServerError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise ServerError(f"{what}: not within {seconds:g} s")
+        time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    """Whether a connection to `port` on loopback is taken."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def end(process: subprocess.Popen[bytes], seconds: float = _STOP_SECONDS) -> None:
+    """Ask a process to end and wait for it. Raises ServerError if it had to be killed."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise ServerError(f"{process.args!r} did not end within {seconds:g} s") from None
+
+
+@contextlib.contextmanager
+def _running(command: list[str], port: int, core: int, log: Path) -> Iterator[Server]:
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        wait_until(lambda: process.poll() is not None or listens(port), command[0], _START_SECONDS)
+        if process.poll() is not None:
+            raise ServerError(f"{command[0]} ended at once: {log.read_text()[-500:]}")
+        pin(process.pid, core)
+        yield Server(port, [member.pid for member in tree(process.pid)])
+    finally:
+        end(process)
+
+
+@contextlib.contextmanager
+def nginx(directory: Path, body: bytes, core: int) -> Iterator[Server]:
+    """Run nginx, one worker process, answering every request with `body` from its memory."""
+    port = free_port()
+    directory.mkdir()
+    config = directory / "nginx.conf"
+    config.write_text(_NGINX.format(directory=directory, port=port, body=body.decode()))
+    command = ["nginx", "-e", "stderr", "-p", str(directory), "-c", str(config)]
+    with _running(command, port, core, directory / "log") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def stock(directory: Path, body: bytes, core: int) -> Iterator[Server]:
+    """Run the stock aiohttp handler in a process of its own."""
+    port = free_port()
+    directory.mkdir()
+    file = directory / "body"
+    file.write_bytes(body)
+    command = [sys.executable, "-m", "benchmarks.stock", str(port), str(file)]
+    with _running(command, port, core, directory / "log") as server:
+        yield server
+
+
+def install_tools() -> None:
+    """Install what is missing of nginx and wrk, where that is possible: Debian, as root."""
+    packages = {"nginx": "nginx-light", "wrk": "wrk"}
+    missing = [package for tool, package in packages.items() if not shutil.which(tool)]
+    if not missing or not shutil.which("apt-get"):
+        return
+    subprocess.run(
+        ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        timeout=300,
+        check=False,  # what is still missing is told in the report
+    )
+
+
+def missing(tool: str) -> str | None:
+    """Return why `tool` cannot be run, None if it can."""
+    if shutil.which(tool):
+        return None
+    return f"{tool} is not installed and could not be (Debian: apt-get install {tool})"
