@@ -1,0 +1,68 @@
+"""Tables of the top-level stub, in a schema of their own so that they may share a database."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from registry.database import Database
+
+SCHEMA = "toplevel"
+metadata = sa.MetaData(schema=SCHEMA)
+
+_Time = pg.TIMESTAMP(timezone=True)
+_Name = pg.TEXT(collation="C")
+_now = sa.func.now()
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("message_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("arrival", sa.BigInteger, sa.Identity(always=True), nullable=False, unique=True),
+    sa.Column("node", _Name, nullable=False),
+    sa.Column("subject", _Name, nullable=False),
+    sa.Column("kind", pg.TEXT, nullable=False),
+    sa.Column("payload", pg.JSONB, nullable=False),
+    sa.Column("received_at", _Time, nullable=False, server_default=_now),
+)
+"""Every message taken, once; `arrival` grows in the order in which they came."""
+
+filings = sa.Table(
+    "filings",
+    metadata,
+    sa.Column("prefix", _Name, primary_key=True),
+    sa.Column("node", _Name, nullable=False),
+    sa.Column("enterprise_name", pg.TEXT, nullable=False),
+    sa.Column("credit_code", pg.TEXT, nullable=False),
+    sa.Column("industry", pg.TEXT, nullable=False),
+    sa.Column("hosting", pg.TEXT, nullable=False),
+    sa.Column("site", pg.JSONB(none_as_null=True)),
+    sa.Column("status", pg.TEXT, nullable=False),
+    sa.Column("filed_at", _Time, nullable=False, server_default=_now),
+    sa.Column("updated_at", _Time, nullable=False, server_default=_now),
+)
+"""What the latest message said of each prefix."""
+
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("node", _Name, primary_key=True),
+    sa.Column("version", pg.TEXT, nullable=False),
+    sa.Column("outbox_depth", sa.BigInteger, nullable=False),
+    sa.Column("prefixes", sa.BigInteger, nullable=False),
+    sa.Column("identifiers", sa.BigInteger, nullable=False),
+    sa.Column("first_heartbeat_at", _Time, nullable=False, server_default=_now),
+    sa.Column("last_heartbeat_at", _Time, nullable=False, server_default=_now),
+)
+"""What each secondary node said of itself last."""
+
+
+async def prepare(database: Database) -> None:
+    """Create the schema and what is missing in it. Raises StoreUnavailable."""
+    async with database.begin() as connection:
+        # CREATE SCHEMA IF NOT EXISTS fails when two processes do it at once.
+        await connection.execute(
+            sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("idnode toplevel schema")))
+        )
+        await connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
+        await connection.run_sync(metadata.create_all)
