@@ -29,7 +29,6 @@ from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
-from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
 
 from resolver.cache import Answer
@@ -120,9 +119,7 @@ class Front:
             return False
         if len(messages) != 1 or upgraded or tail:
             return False
-        message, payload = messages[0]
-        if payload is not EMPTY_PAYLOAD or message.should_close or message.upgrade:
-            return False
+        message = messages[0][0]
         telling = _TELLING.intersection(name.lower() for name in message.headers)
         return not telling or (
             telling == {"connection"}
