@@ -1,0 +1,127 @@
+"""The aiohttp application of the registry: routes, and what every request goes through."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from protocol.errors import IdnodeError, MalformedRequest, TooLarge
+from registry.api import docs, enterprises, identifiers, imports, openapi, prefixes, problems
+from registry.api.requests import REGISTRY, REQUEST_ID
+from registry.services import Registry
+
+__all__ = ["MAX_BODY_BYTES", "REGISTRY", "make_app"]
+
+log = structlog.get_logger("idnode.api")
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Longest body that is read whole; imports read theirs as a stream and have their own bound."""
+
+API = "/api/v1/"
+
+_SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(registry: Registry) -> web.Application:
+    """Return the application: /api/v1/*, /openapi.json and /docs.
+
+    Other parts may add routes; these too get problem+json for what aiohttp itself refuses.
+    """
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_observe, _problems])
+    app[REGISTRY] = registry
+    for resource in (enterprises, prefixes, identifiers, imports):
+        app.add_routes(resource.routes)
+    document = openapi.document()
+    app.add_routes(
+        [
+            web.get("/openapi.json", _fixed(msgspec.json.encode(document), "application/json")),
+            web.get("/docs", _fixed(docs.page(document).encode(), "text/html")),
+        ]
+    )
+    return app
+
+
+def _fixed(body: bytes, content_type: str) -> Handler:
+    headers = {
+        "Content-Type": f"{content_type}; charset=utf-8",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if content_type == "text/html":
+        headers["Content-Security-Policy"] = docs.POLICY
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, headers=headers)
+
+    return handler
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-Id", "")
+    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+@web.middleware
+async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give each request of the registry an id, and count, time and log it."""
+    if not request.path.startswith(API):
+        return await handler(request)
+    started = time.perf_counter()
+    request[REQUEST_ID] = _request_id(request)
+    response = await handler(request)
+    seconds = time.perf_counter() - started
+    kind = f"{response.status // 100}xx"
+    row = request.app[REGISTRY].row
+    row.add("idnode_api_requests", kind)
+    row.observe("idnode_api_duration_seconds", kind, seconds=seconds)
+    if not response.prepared:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+    log.info(
+        "api_request",
+        request_id=request[REQUEST_ID],
+        method=request.method,
+        path=request.rel_url.raw_path,
+        status=response.status,
+        seconds=round(seconds, 6),
+    )
+    return response
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn errors into problem+json."""
+    try:
+        return await handler(request)
+    except IdnodeError as error:
+        return problems.of_error(error, request, _id_of(request))
+    except web.HTTPRequestEntityTooLarge:
+        large = TooLarge(f"the body has more than {MAX_BODY_BYTES} bytes")
+        return problems.of_error(large, request, _id_of(request))
+    except web.RequestPayloadError as error:
+        broken = MalformedRequest(f"the body cannot be read: {error}")
+        return problems.of_error(broken, request, _id_of(request))
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        detail = f"{request.method} is not one of {allowed}"
+        return problems.of_status(405, detail, request, _id_of(request), allow=allowed)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return problems.of_status(error.status, error.reason, request, _id_of(request))
+    except Exception:
+        log.exception("request_failed", request_id=_id_of(request), path=request.rel_url.raw_path)
+        detail = "the node failed; its log says more under this requestId"
+        return problems.of_status(500, detail, request, _id_of(request))
+
+
+def _id_of(request: web.Request) -> str:
+    if REQUEST_ID not in request:
+        request[REQUEST_ID] = _request_id(request)
+    return request[REQUEST_ID]

@@ -1,0 +1,132 @@
+"""/api/v1/identifiers.
+
+The suffix of an identifier may hold slashes, so a name of a sub-resource at the end of the path
+could be a part of it. The names in RESERVED, written after a plain slash, are the sub-resources;
+where one of them is the end of a suffix, that slash is written ``%2F``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from protocol.errors import InvalidHandle, MalformedRequest
+from protocol.identifier import Identifier, check_registrable, unquote
+from registry import identifiers
+from registry.api import bodies
+from registry.api.requests import (
+    cut_page,
+    open_work,
+    page_after,
+    page_limit,
+    read_body,
+    respond,
+    struct,
+)
+from registry.identifiers import Condition, etag, parse_tags
+
+PATH = "/api/v1/identifiers/"
+RESERVED = ("history", "proof")
+
+
+async def put(request: web.Request) -> web.Response:
+    """PUT /api/v1/identifiers/{prefix}/{suffix}."""
+    body = await read_body(request, bodies.NewIdentifier)
+    identifier, when = _identifier(request), _condition(request)
+    async with open_work(request) as work:
+        row, created = await identifiers.put(
+            work, identifier, values=body.values, template=body.template, when=when
+        )
+    return _respond(row, status=201 if created else 200)
+
+
+async def get(request: web.Request) -> web.Response:
+    """GET /api/v1/identifiers/{prefix}/{suffix}."""
+    identifier, when = _identifier(request), _condition(request)
+    async with open_work(request) as work:
+        row = await identifiers.get(work, identifier)
+    if when.match is not None:
+        Condition(match=when.match).check(row.version)
+    if when.unmodified(row.version):
+        return web.Response(status=304, headers={"ETag": etag(row.version)})
+    return _respond(row)
+
+
+async def patch(request: web.Request) -> web.Response:
+    """PATCH /api/v1/identifiers/{prefix}/{suffix}."""
+    body = await read_body(request, bodies.IdentifierPatch)
+    identifier, when = _identifier(request), _condition(request)
+    async with open_work(request) as work:
+        row = await identifiers.patch(
+            work, identifier, values=body.values, remove=body.remove, when=when
+        )
+    return _respond(row)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE /api/v1/identifiers/{prefix}/{suffix}."""
+    identifier, when = _identifier(request), _condition(request)
+    async with open_work(request) as work:
+        await identifiers.delete(work, identifier, when=when)
+    return web.Response(status=204)
+
+
+async def history(request: web.Request) -> web.Response:
+    """GET /api/v1/identifiers/{prefix}/{suffix}/history."""
+    identifier = _identifier(request, sub_resource="history")
+    kind = f"history of {identifier.key}"
+    limit, position = page_limit(request), page_after(request, kind)
+    if position is not None and not (position.isascii() and position.isdecimal()):
+        raise MalformedRequest("not a cursor of this list", field="cursor")
+    before = None if position is None else int(position)
+    async with open_work(request) as work:
+        rows = await identifiers.history(work, identifier, before=before, limit=limit + 1)
+    rows, cursor = cut_page(rows, limit, kind, lambda row: row.version)
+    items = [
+        struct(
+            bodies.IdentifierVersion,
+            row,
+            values=row.values_,
+            handle=f"{row.prefix}/{row.suffix}",
+        )
+        for row in rows
+    ]
+    return respond(bodies.HistoryPage(items, cursor))
+
+
+def _identifier(request: web.Request, *, sub_resource: str | None = None) -> Identifier:
+    """Read the identifier out of the path as it was sent: aiohttp's own decoding is lenient."""
+    raw_prefix, _, raw_suffix = request.rel_url.raw_path.removeprefix(PATH).partition("/")
+    if sub_resource is not None:
+        raw_suffix = raw_suffix.removesuffix(f"/{sub_resource}")
+    for name in RESERVED:
+        if raw_suffix.endswith(f"/{name}"):
+            raise InvalidHandle(
+                f"a suffix that ends in /{name} is written with %2F{name} here", field="suffix"
+            )
+    return check_registrable(Identifier.of(unquote(raw_prefix), unquote(raw_suffix)))
+
+
+def _condition(request: web.Request) -> Condition:
+    def tags(name: str) -> tuple[str, ...] | None:
+        given = request.headers.getall(name, None)
+        return None if given is None else parse_tags(", ".join(given), name)
+
+    return Condition(tags("If-Match"), tags("If-None-Match"))
+
+
+def _respond(row: Any, *, status: int = 200) -> web.Response:
+    body = struct(bodies.Identifier, row, values=row.values_, handle=f"{row.prefix}/{row.suffix}")
+    return respond(body, status=status, headers={"ETag": etag(row.version)})
+
+
+_ONE = PATH + "{prefix}/{suffix:(?s:.+)}"
+
+routes: list[web.RouteDef] = [
+    web.get(f"{_ONE}/history", history),
+    web.get(_ONE, get),
+    web.put(_ONE, put),
+    web.patch(_ONE, patch),
+    web.delete(_ONE, delete),
+]

@@ -1,0 +1,121 @@
+"""The OpenAPI 3.1 document, made of the table of operations and the structs of the bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from registry.api import bodies
+from registry.api.operations import OPERATIONS, PARAMETERS, TAGS, Answers, Operation
+
+VERSION = "1.0"
+"""Version of the API, not of the program."""
+
+_ALWAYS_REFUSED = (400, 401, 403, 503)
+_WITH_BODY = (413, 415, 422)
+_IN_PATH = re.compile(r"\{([a-z_]+)\}")
+_HEADERS = {
+    "ETag": "Strong entity tag: the version",
+    "Location": "Where the new resource is",
+}
+
+
+def document(operations: Sequence[Operation] = OPERATIONS) -> dict[str, Any]:
+    """Return the document as JSON-ready data."""
+    types = _types(operations)
+    references, schemas = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    schema_of = dict(zip(types, references, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        described = _operation(operation, schema_of)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
+    used = {operation.tag for operation in operations}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "idnode registry",
+            "version": VERSION,
+            "description": "Registration of enterprises, prefixes and identifiers at a secondary"
+            " node (二级节点). Errors are application/problem+json (RFC 9457).",
+        },
+        "tags": [
+            {"name": name, "description": english, "x-description-zh": chinese}
+            for name, (english, chinese) in TAGS.items()
+            if name in used
+        ],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "parameters": {name: _parameter(name) for name in PARAMETERS},
+            "schemas": schemas,
+        },
+    }
+
+
+def _types(operations: Sequence[Operation]) -> list[Any]:
+    types: list[Any] = [bodies.Problem, bodies.Value]
+    for operation in operations:
+        types += [operation.request, *(answer.body for answer in operation.answers.values())]
+    return list(dict.fromkeys(type_ for type_ in types if type_ is not None))
+
+
+def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any]:
+    names = (*_IN_PATH.findall(operation.path), *operation.parameters)
+    result: dict[str, Any] = {
+        "operationId": operation.name,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "x-summary-zh": operation.summary_zh,
+        "description": f"For: {operation.who}. {operation.notes}".strip(),
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in names],
+        "responses": {},
+    }
+    if operation.request is not None or operation.request_media != ("application/json",):
+        schema = schema_of.get(operation.request, {})
+        result["requestBody"] = {
+            "required": not operation.request_optional,
+            "content": {media: {"schema": schema} for media in operation.request_media},
+        }
+    for status, answer in operation.answers.items():
+        result["responses"][str(status)] = _answer(answer, schema_of)
+    refused = {
+        *_ALWAYS_REFUSED,
+        *operation.refused,
+        *(_WITH_BODY if "requestBody" in result else ()),
+    }
+    for status in sorted(refused):
+        result["responses"][str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {"schema": schema_of[bodies.Problem]}},
+        }
+    return result
+
+
+def _answer(answer: Answers, schema_of: dict[Any, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {"description": answer.means}
+    if answer.headers:
+        result["headers"] = {
+            name: {"description": _HEADERS[name], "schema": {"type": "string"}}
+            for name in answer.headers
+        }
+    if answer.body is not None:
+        result["content"] = {answer.media_type: {"schema": schema_of[answer.body]}}
+    return result
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    parameter = PARAMETERS[name]
+    return {
+        "name": name,
+        "in": parameter.where,
+        "required": parameter.where == "path",
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }

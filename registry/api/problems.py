@@ -1,0 +1,83 @@
+"""How errors leave: application/problem+json (RFC 9457), in the language that is preferred."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from protocol.errors import IdnodeError, ResponseCode
+
+CONTENT_TYPE = "application/problem+json"
+
+_CODES = {
+    404: ResponseCode.HANDLE_NOT_FOUND,
+    400: ResponseCode.PROTOCOL_ERROR,
+    405: ResponseCode.OPERATION_DENIED,
+    413: ResponseCode.PROTOCOL_ERROR,
+    415: ResponseCode.PROTOCOL_ERROR,
+}
+_TITLES_ZH = {
+    400: "请求格式错误",
+    404: "资源不存在",
+    405: "不支持的方法",
+    413: "内容过大",
+    417: "无法满足的期望",
+}
+_RANGE = re.compile(
+    r"\s*([A-Za-z*]{1,8})(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?"
+)
+
+
+def prefers_chinese(accept_language: str) -> bool:
+    """Whether an Accept-Language header (RFC 9110 section 12.5.4) puts Chinese before all else."""
+    best: dict[bool, float] = {True: 0.0, False: 0.0}
+    for part in accept_language.split(",")[:32]:
+        match = _RANGE.fullmatch(part)
+        if match and match[1] != "*":
+            chinese = match[1].lower() == "zh"
+            best[chinese] = max(best[chinese], float(match[2] or 1))
+    return best[True] > best[False]
+
+
+def of_error(error: IdnodeError, request: web.Request, request_id: str) -> web.Response:
+    """Return the answer to a request that failed with one of our own errors."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    body = error.problem(chinese=_chinese(request))
+    return _response({**body, "requestId": request_id}, error.http_status, headers)
+
+
+def of_status(
+    status: int, detail: str, request: web.Request, request_id: str, *, allow: str | None = None
+) -> web.Response:
+    """Return the answer to a request that the HTTP server refuses: 404, 405, 413 and the like."""
+    phrase = HTTPStatus(status).phrase
+    body = {
+        "type": "about:blank",
+        "title": _TITLES_ZH.get(status, phrase) if _chinese(request) else phrase,
+        "status": status,
+        "detail": detail,
+        "responseCode": int(_CODES.get(status, ResponseCode.ERROR)),
+        "requestId": request_id,
+    }
+    return _response(body, status, {"Allow": allow} if allow else {})
+
+
+def _chinese(request: web.Request) -> bool:
+    return prefers_chinese(request.headers.get("Accept-Language", ""))
+
+
+def _response(body: object, status: int, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(body),
+        status=status,
+        headers={**headers, "Vary": "Accept-Language"},
+        content_type=CONTENT_TYPE,
+    )

@@ -1,0 +1,225 @@
+"""How requests are read and answers written: bearer token, JSON body, pages, idempotency."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from protocol.errors import (
+    AuthenticationNeeded,
+    InvalidValue,
+    MalformedRequest,
+    NotFound,
+    UnsupportedMediaType,
+)
+from registry import idempotency, principals
+from registry.api import cursors
+from registry.idempotency import Answer
+from registry.services import Registry, Work, work
+
+REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+"""Where the middleware leaves the id of a request."""
+
+DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_MEMBER = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
+
+
+def bearer(request: web.Request) -> str:
+    """Return the bearer token of a request (RFC 6750). Raises AuthenticationNeeded."""
+    given = request.headers.getall("Authorization", [])
+    if len(given) != 1:
+        raise AuthenticationNeeded("give one bearer token: Authorization: Bearer TOKEN")
+    scheme, _, token = given[0].partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not principals.is_token(token):
+        raise AuthenticationNeeded("the Authorization header is not a bearer token")
+    return token
+
+
+@contextlib.asynccontextmanager
+async def open_work(request: web.Request) -> AsyncIterator[Work]:
+    """Open the transaction of a request. Read the body first: nobody shall hold a connection
+    to the database by sending slowly.
+    """  # noqa: D205
+    token = bearer(request)
+    async with work(request.app[REGISTRY], token, request.get(REQUEST_ID)) as current:
+        yield current
+
+
+async def read_body(request: web.Request, type_: type[T], *, optional: bool = False) -> T:
+    """Read the JSON body of a request that has a bearer token.
+
+    optional: no body stands for an empty object. Raises MalformedRequest, UnsupportedMediaType,
+    InvalidValue with the field, and what `bearer` raises.
+    """
+    bearer(request)
+    if request.body_exists:
+        _check_content_type(request)
+    raw = await request.read()
+    if not raw and optional:
+        raw = b"{}"
+    elif not raw:
+        raise MalformedRequest("the body is empty")
+    return decode_json(raw, type_)
+
+
+def _check_content_type(request: web.Request) -> None:
+    if request.content_type != "application/json":
+        raise UnsupportedMediaType("the body must be application/json", field="Content-Type")
+    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType("JSON is UTF-8 (RFC 8259)", field="Content-Type")
+
+
+def decode_json(raw: bytes, type_: type[T]) -> T:
+    """Read JSON as `type_`. Raises MalformedRequest for what is not JSON, InvalidValue with the
+    field for what is not of the type.
+    """  # noqa: D205
+    try:
+        if b"\\u0000" in raw:
+            _refuse_nul(msgspec.json.decode(raw), "")
+        return msgspec.json.decode(raw, type=type_)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except UnicodeDecodeError:
+        raise MalformedRequest("the body is not UTF-8") from None
+    except msgspec.DecodeError as error:
+        raise MalformedRequest(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise MalformedRequest("the body is nested too deeply") from None
+
+
+def _invalid(message: str) -> InvalidValue:
+    place = _PLACE.search(message)
+    path = place[1] if place else ""
+    text = message[: place.start()] if place else message
+    member = _MEMBER.match(text)
+    if member:
+        path = f"{path}.{member[1]}" if path else member[1]
+        text = "unknown member" if "unknown" in text else "missing"
+    return InvalidValue(text, field=path or None)
+
+
+def _refuse_nul(value: object, path: str) -> None:
+    """PostgreSQL can store U+0000 neither in text nor in JSON."""
+    if isinstance(value, str) and "\0" in value:
+        raise InvalidValue("holds U+0000; send such data as base64", field=path or None)
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            _refuse_nul(name, path)
+            _refuse_nul(member, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            _refuse_nul(item, f"{path}[{position}]")
+
+
+def path_uuid(request: web.Request, name: str) -> uuid.UUID:
+    """Return a UUID out of the path. Raises NotFound for what cannot be one."""
+    text = request.match_info[name]
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise NotFound(f"{text!r} is not an id", field=name) from None
+
+
+def page_limit(request: web.Request) -> int:
+    """Return ``limit`` of a request for a page. Raises MalformedRequest."""
+    text = request.query.get("limit", str(DEFAULT_LIMIT))
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):
+        raise MalformedRequest(f"not a number from 1 to {MAX_LIMIT}", field="limit")
+    return int(text)
+
+
+def page_after(request: web.Request, kind: str) -> str | None:
+    """Return the position after which a page of the list `kind` starts. Raises MalformedRequest."""
+    cursor = request.query.get("cursor")
+    return None if cursor is None else cursors.decode(kind, cursor)
+
+
+def cut_page(
+    rows: Sequence[Any], limit: int, kind: str, position: Callable[[Any], object]
+) -> tuple[Sequence[Any], str | None]:
+    """Cut rows, of which one more than `limit` was asked for, to a page; return it with the
+    cursor of the next, None at the end.
+    """  # noqa: D205
+    if len(rows) <= limit:
+        return rows, None
+    page = rows[:limit]
+    return page, cursors.encode(kind, str(position(page[-1])))
+
+
+def struct(type_: type[T], row: Any, **more: object) -> T:
+    """Make a body of a database row and what the row does not hold."""
+    columns = row._mapping
+    return msgspec.convert(
+        {name: more[name] if name in more else columns[name] for name in type_.__struct_fields__},
+        type_,
+    )
+
+
+def respond(
+    body: msgspec.Struct, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Answer with a JSON body."""
+    return web.Response(
+        body=msgspec.json.encode(body),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+    )
+
+
+def answer(
+    body: msgspec.Struct,
+    *,
+    status: int = 201,
+    location: str | None = None,
+    kept: msgspec.Struct | None = None,
+) -> Answer:
+    """Make the answer of a POST; `kept` is what to store where `body` shows a secret."""
+    return Answer(
+        status,
+        {"Location": location} if location else {},
+        msgspec.json.encode(body),
+        None if kept is None else msgspec.json.encode(kept),
+    )
+
+
+async def post(request: web.Request, effect: Callable[[Work], Awaitable[Answer]]) -> web.Response:
+    """Do `effect` in one transaction and answer; once, if there is an Idempotency-Key.
+
+    The body must have been read.
+    """
+    key = request.headers.get(idempotency.HEADER)
+    if key is None:
+        async with open_work(request) as current:
+            return _response(await effect(current))
+    idempotency.check_key(key)
+    print_ = idempotency.fingerprint(request.method, request.rel_url.raw_path, await request.read())
+    async with open_work(request) as current:
+        connection, actor = current.connection, current.principal.actor
+        earlier = await idempotency.claim(connection, actor, key, print_, current.now)
+        if earlier is not None:
+            return _response(earlier, replayed=True)
+        made = await effect(current)
+        await idempotency.store(connection, actor, key, made)
+        return _response(made)
+
+
+def _response(made: Answer, *, replayed: bool = False) -> web.Response:
+    headers = dict(made.headers)
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return web.Response(
+        body=made.body, status=made.status, headers=headers, content_type="application/json"
+    )

@@ -1,0 +1,323 @@
+"""Identifiers: create, replace, change, delete, and what they said before.
+
+A write is five round trips: BEGIN, the caller, the prefix with the identifier (which is locked),
+the row with its line in the audit log, COMMIT. History and change log are written by triggers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from protocol import json_api
+from protocol.errors import (
+    Conflict,
+    HandleNotFound,
+    InvalidValue,
+    MalformedRequest,
+    PreconditionFailed,
+    ServerNotResponsible,
+)
+from protocol.identifier import Identifier
+from protocol.values import MAX_VALUES, check_values
+from registry.prefixes import ACTIVE, HOSTED
+from registry.principals import OPERATOR, REVIEWER
+from registry.schema import audit_log, identifier_history, identifiers, prefixes
+from registry.services import Record, Work, check_text
+
+MAX_VALUES_BYTES = 1024 * 1024
+"""All values of one identifier together, in bytes of JSON."""
+
+MAX_TEMPLATE = 255
+
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_values = identifiers.c["values"]
+_CURRENT = (
+    identifiers.c.prefix,
+    identifiers.c.suffix,
+    _values.label("values_"),
+    identifiers.c.template,
+    identifiers.c.version,
+    identifiers.c.created_at,
+    identifiers.c.updated_at,
+)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """If-Match and If-None-Match of one request (RFC 9110 section 13).
+
+    Each is None (not given), "*" as ("*",), or the entity tags as they were written.
+    """
+
+    match: tuple[str, ...] | None = None
+    none_match: tuple[str, ...] | None = None
+
+    def check(self, version: int | None) -> None:
+        """Raise PreconditionFailed if a write to `version` is not wanted; None: not there."""
+        if self.match is not None and not _among(version, self.match, strong=True):
+            raise PreconditionFailed(
+                "the identifier is not there" if version is None else "the identifier has changed",
+                field="If-Match",
+            )
+        if self.none_match is not None and _among(version, self.none_match, strong=False):
+            raise PreconditionFailed("the identifier is there", field="If-None-Match")
+
+    def unmodified(self, version: int) -> bool:
+        """Whether a reader has `version` already: the answer is then 304."""
+        return self.none_match is not None and _among(version, self.none_match, strong=False)
+
+
+def etag(version: int) -> str:
+    """Return the entity tag of a version: strong, and never the same again."""
+    return f'"{version}"'
+
+
+def parse_tags(header: str, field: str) -> tuple[str, ...]:
+    """Read the value of If-Match or If-None-Match. Raises MalformedRequest."""
+    if header.strip() == "*":
+        return ("*",)
+    tags = tuple(part.strip() for part in header.split(","))
+    for tag in tags:
+        if not _TAG.fullmatch(tag):
+            raise MalformedRequest('not * and not entity tags such as "17"', field=field)
+    return tags
+
+
+def _among(version: int | None, tags: tuple[str, ...], *, strong: bool) -> bool:
+    if version is None:
+        return False
+    own = etag(version)
+    return "*" in tags or own in tags or (not strong and f"W/{own}" in tags)
+
+
+async def put(
+    work: Work, identifier: Identifier, *, values: object, template: str | None, when: Condition
+) -> tuple[Record, bool]:
+    """Create or replace an identifier; return its row and whether it was created.
+
+    values: a list of Handle JSON values. Raises InvalidValue with the field, the errors of
+    `_target`, and PreconditionFailed.
+    """
+    encoded = _encode(work, values)
+    if template is not None:
+        check_text(template, "template", maximum=MAX_TEMPLATE)
+    before = await _target(work, identifier)
+    when.check(before.version)
+    statement = insert(identifiers).values(
+        prefix=identifier.prefix,
+        suffix_key=identifier.suffix_key,
+        suffix=identifier.suffix,
+        values=encoded,
+        template=template,
+    )
+    one = [identifiers.c.prefix, identifiers.c.suffix_key]
+    if before.version is None and when.none_match is not None:
+        statement = statement.on_conflict_do_nothing(index_elements=one)
+    else:
+        new = statement.excluded
+        statement = statement.on_conflict_do_update(
+            index_elements=one,
+            set_={"suffix": new.suffix, "values": new["values"], "template": new.template},
+        )
+    # PostgreSQL marks the row that it locked for ON CONFLICT DO UPDATE: it was there before.
+    created = sa.literal_column("(identifiers.xmax = 0)", sa.Boolean).label("created")
+    row = await _write(work, identifier, "identifier.put", statement, created)
+    if row is None:  # somebody was faster, after `_target` had found nothing to lock
+        raise PreconditionFailed("the identifier is there", field="If-None-Match")
+    return row, row.created
+
+
+async def patch(
+    work: Work, identifier: Identifier, *, values: object, remove: Sequence[int], when: Condition
+) -> Record:
+    """Add or replace the values with the indexes of `values`, and remove those of `remove`.
+
+    The other values stay as they are, timestamps included. Raises as `put` does, and
+    HandleNotFound.
+    """
+    encoded = _encode(work, values)
+    changed = {value["index"]: value for value in encoded}
+    if not changed and not remove:
+        raise InvalidValue("nothing to add, replace or remove", field="values")
+    before = await _target(work, identifier)
+    when.check(before.version)
+    if before.version is None:
+        raise HandleNotFound(f"{identifier} is not registered")
+    merged = {value["index"]: value for value in before.values_}
+    for position, index in enumerate(remove):
+        if index in changed:
+            raise InvalidValue("the index stands in values too", field=f"remove[{position}]")
+        if merged.pop(index, None) is None:
+            raise InvalidValue(f"there is no value {index}", field=f"remove[{position}]")
+    merged.update(changed)
+    statement = (
+        identifiers.update()
+        .where(*_same(identifier))
+        .values({_values: _bounded(list(merged.values()))})
+    )
+    row = await _write(work, identifier, "identifier.patch", statement)
+    assert row is not None  # noqa: S101  (`_target` holds its lock)
+    return row
+
+
+async def delete(work: Work, identifier: Identifier, *, when: Condition) -> None:
+    """Delete an identifier; its history stays. Raises HandleNotFound, PreconditionFailed."""
+    before = await _target(work, identifier)
+    when.check(before.version)
+    if before.version is None:
+        raise HandleNotFound(f"{identifier} is not registered")
+    statement = identifiers.delete().where(*_same(identifier))
+    await _write(work, identifier, "identifier.delete", statement)
+
+
+async def get(work: Work, identifier: Identifier) -> Record:
+    """Return one identifier of a prefix that the caller may see. Raises HandleNotFound."""
+    await _may_read(work, identifier)
+    query = sa.select(*_CURRENT).where(*_same(identifier))
+    row = (await work.connection.execute(query)).one_or_none()
+    if row is None:
+        raise HandleNotFound(f"{identifier} is not registered")
+    return row
+
+
+async def history(
+    work: Work, identifier: Identifier, *, before: int | None, limit: int
+) -> Sequence[Record]:
+    """Return at most `limit` versions, the newest first, the present one included.
+
+    before: only versions lower than this. Raises HandleNotFound if there never was one.
+    """
+    await _may_read(work, identifier)
+    past = identifier_history
+    versions = sa.union_all(
+        sa.select(
+            identifiers.c.version,
+            identifiers.c.prefix,
+            identifiers.c.suffix,
+            _values.label("values_"),
+            identifiers.c.template,
+            identifiers.c.updated_at.label("valid_from"),
+            sa.cast(sa.null(), past.c.valid_to.type).label("valid_to"),
+            sa.false().label("deleted"),
+        ).where(*_same(identifier)),
+        sa.select(
+            past.c.version,
+            past.c.prefix,
+            past.c.suffix,
+            past.c["values"],
+            past.c.template,
+            past.c.valid_from,
+            past.c.valid_to,
+            past.c.deleted,
+        ).where(past.c.prefix == identifier.prefix, past.c.suffix_key == identifier.suffix_key),
+    ).subquery()
+    query = sa.select(versions).order_by(versions.c.version.desc()).limit(limit)
+    if before is not None:
+        query = query.where(versions.c.version < before)
+    rows = (await work.connection.execute(query)).all()
+    if not rows and before is None:
+        raise HandleNotFound(f"{identifier} was never registered")
+    return rows
+
+
+def _same(identifier: Identifier) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    return (
+        identifiers.c.prefix == identifier.prefix,
+        identifiers.c.suffix_key == identifier.suffix_key,
+    )
+
+
+def _encode(work: Work, values: object) -> list[dict[str, Any]]:
+    decoded = json_api.decode_values(values, timestamp=int(work.now.timestamp()))
+    check_values(decoded)
+    return _bounded([json_api.encode_value(value) for value in decoded])
+
+
+def _bounded(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if len(values) > MAX_VALUES:
+        raise InvalidValue(f"an identifier has at most {MAX_VALUES} values", field="values")
+    if len(msgspec.json.encode(values)) > MAX_VALUES_BYTES:
+        raise InvalidValue(
+            f"the values of an identifier have at most {MAX_VALUES_BYTES} bytes of JSON",
+            field="values",
+        )
+    return values
+
+
+async def _target(work: Work, identifier: Identifier) -> Record:
+    """Return version and values of the identifier to write, locked; version None: not there.
+
+    Raises ServerNotResponsible for a prefix that is not registered here, InsufficientPermission
+    for one of another enterprise, Conflict for one that is not hosted here or not active.
+    """
+    there = (
+        sa.select(identifiers.c.version, _values.label("values_"))
+        .where(*_same(identifier))
+        .with_for_update()
+        .lateral()
+    )
+    query = (
+        sa.select(
+            prefixes.c.enterprise_id,
+            prefixes.c.hosting,
+            prefixes.c.status,
+            there.c.version,
+            there.c.values_,
+        )
+        .select_from(prefixes.outerjoin(there, sa.true()))
+        .where(prefixes.c.prefix == identifier.prefix)
+    )
+    row = (await work.connection.execute(query)).one_or_none()
+    if row is None:
+        raise ServerNotResponsible(f"prefix {identifier.prefix} is not registered here")
+    work.principal.require(OPERATOR, enterprise=row.enterprise_id)
+    if row.hosting != HOSTED:
+        raise Conflict(f"prefix {identifier.prefix} is delegated: register at its own node")
+    if row.status != ACTIVE:
+        raise Conflict(f"prefix {identifier.prefix} is {row.status}, not active")
+    return row
+
+
+async def _may_read(work: Work, identifier: Identifier) -> None:
+    query = sa.select(prefixes.c.enterprise_id).where(prefixes.c.prefix == identifier.prefix)
+    owner = await work.connection.scalar(query)
+    if owner is None:
+        raise ServerNotResponsible(f"prefix {identifier.prefix} is not registered here")
+    work.principal.require(OPERATOR, REVIEWER, enterprise=owner)
+
+
+async def _write(
+    work: Work,
+    identifier: Identifier,
+    action: str,
+    statement: Any,
+    *more: sa.ColumnElement[Any],
+) -> Record | None:
+    """Run `statement` with its line in the audit log in one round trip; return the row."""
+    written = statement.returning(*_CURRENT, *more).cte("written")
+    logged = (
+        audit_log.insert()
+        .from_select(
+            ["actor", "action", "subject", "detail", "request_id"],
+            sa.select(
+                sa.literal(work.principal.actor),
+                sa.literal(action),
+                sa.literal(str(identifier)),
+                sa.func.jsonb_build_object("version", written.c.version),
+                sa.literal(work.request_id, sa.Text),
+            ),
+        )
+        .cte("logged")
+    )
+    query = sa.select(written).add_cte(logged)
+    row = (await work.connection.execute(query)).one_or_none()
+    if row is not None:
+        work.changes(identifier.prefix, [identifier.suffix_key])
+    return row

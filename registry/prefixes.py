@@ -1,0 +1,205 @@
+"""Prefixes of enterprises, and the states they go through.
+
+    pending -> active | rejected;  active <-> suspended;  active | suspended -> revoked
+
+Rejected and revoked are final, and their numbers are not given out again: labels with them may be
+in the world.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from protocol import typed
+from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
+from protocol.identifier import check_prefix
+from registry import outbox
+from registry.principals import ENTERPRISE, OPERATOR, REVIEWER
+from registry.schema import enterprises, prefixes
+from registry.services import Record, Work, check_text
+
+PENDING, ACTIVE, REJECTED = "pending", "active", "rejected"
+SUSPENDED, REVOKED = "suspended", "revoked"
+HOSTED, DELEGATED = "hosted", "delegated"
+
+MAX_REASON = 1000
+_NUMBERS = "idnode prefix numbers"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step from one state to another; `filed`: the top-level node must learn of it."""
+
+    before: tuple[str, ...]
+    after: str
+    reason_needed: bool
+    filed: bool = True
+
+
+STEPS = {
+    "approve": Step((PENDING,), ACTIVE, reason_needed=False),
+    "reject": Step((PENDING,), REJECTED, reason_needed=True, filed=False),
+    "suspend": Step((ACTIVE,), SUSPENDED, reason_needed=True),
+    "resume": Step((SUSPENDED,), ACTIVE, reason_needed=False),
+    "revoke": Step((ACTIVE, SUSPENDED), REVOKED, reason_needed=True),
+}
+
+
+async def apply(
+    work: Work,
+    *,
+    enterprise_id: uuid.UUID,
+    hosting: str,
+    prefix: str | None = None,
+    site: Mapping[str, Any] | None = None,
+) -> Record:
+    """Apply for a prefix, which then waits for approval; return its row.
+
+    For operators, and for an enterprise on its own behalf. prefix: the one wished for, a child
+    of the node's; None for the lowest number that was never given out. site: the HS_SITE of the
+    enterprise's own node in Handle JSON, for hosting "delegated" alone. Raises InvalidValue with
+    the field, InvalidHandle for a bad prefix, HandleExists for a taken one, NotFound and Conflict
+    for an enterprise that is unknown or closed.
+    """
+    work.principal.require(OPERATOR, enterprise=enterprise_id)
+    record = _check_site(hosting, site)
+    if prefix is not None:
+        _check_child(work.node_prefix, prefix)
+    await _check_enterprise(work, enterprise_id)
+    # One application at a time: the number found free is still free when it is taken.
+    lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext(_NUMBERS))
+    await work.connection.execute(sa.select(lock))
+    chosen = prefix or await _next_free(work)
+    row: Record | None = (
+        await work.connection.execute(
+            insert(prefixes)
+            .values(prefix=chosen, enterprise_id=enterprise_id, hosting=hosting, site=record)
+            .on_conflict_do_nothing(index_elements=[prefixes.c.prefix])
+            .returning(prefixes)
+        )
+    ).one_or_none()
+    if row is None:
+        raise HandleExists(f"prefix {chosen} is given out already", field="prefix")
+    await work.audit(
+        "prefix.apply", chosen, {"enterprise_id": str(enterprise_id), "hosting": hosting}
+    )
+    work.changes(chosen, None)
+    return row
+
+
+def _check_site(hosting: str, site: Mapping[str, Any] | None) -> Any:
+    """Return the site in its normal form, or what stores as SQL NULL."""
+    if hosting not in (HOSTED, DELEGATED):
+        raise InvalidValue(f"not {HOSTED} or {DELEGATED}", field="hosting")
+    if hosting == HOSTED:
+        if site is not None:
+            raise InvalidValue("a hosted prefix has no site of its own", field="site")
+        return sa.null()
+    if site is None:
+        raise InvalidValue("a delegated prefix needs the site that serves it", field="site")
+    try:
+        return typed.site_to_json(typed.site_from_json(site))
+    except InvalidValue as error:
+        raise error.at("site") from None
+
+
+def _check_child(node_prefix: str, prefix: str) -> None:
+    check_prefix(prefix)
+    parent, _, _ = prefix.rpartition(".")
+    if parent != node_prefix:
+        raise InvalidValue(f"not of the form {node_prefix}.number", field="prefix")
+
+
+async def _check_enterprise(work: Work, enterprise_id: uuid.UUID) -> None:
+    status = await work.connection.scalar(
+        sa.select(enterprises.c.status).where(enterprises.c.id == enterprise_id)
+    )
+    if status is None:
+        raise NotFound(f"no enterprise {enterprise_id}", field="enterprise_id")
+    if status != "active":
+        raise Conflict(f"the enterprise is {status}", field="enterprise_id")
+
+
+async def _next_free(work: Work) -> str:
+    head = work.node_prefix + "."
+    child = sa.func.split_part(prefixes.c.prefix, ".", work.node_prefix.count(".") + 2)
+    number = sa.cast(child, sa.BigInteger)
+    taken = (
+        sa.select(number.label("number"))
+        # "/" follows "." in ASCII: the range of all that starts with `head`, by the index.
+        .where(prefixes.c.prefix >= head, prefixes.c.prefix < work.node_prefix + "/")
+        .cte("taken")
+    )
+    candidate = sa.union_all(
+        sa.select(sa.literal(1, sa.BigInteger).label("number")), sa.select(taken.c.number + 1)
+    ).subquery("candidate")
+    free = sa.select(sa.func.min(candidate.c.number)).where(
+        candidate.c.number.not_in(sa.select(taken.c.number))
+    )
+    return f"{head}{await work.connection.scalar(free)}"
+
+
+async def get(work: Work, prefix: str) -> Record:
+    """Return one prefix; an enterprise sees its own alone. Raises NotFound."""
+    query = sa.select(prefixes).where(prefixes.c.prefix == prefix)
+    row = (await work.connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(f"no prefix {prefix}")
+    work.principal.require(OPERATOR, REVIEWER, enterprise=row.enterprise_id)
+    return row
+
+
+async def page(
+    work: Work, *, status: str | None, after: str | None, limit: int
+) -> Sequence[Record]:
+    """Return at most `limit` prefixes that the caller may see, in order of their bytes."""
+    query = sa.select(prefixes).order_by(prefixes.c.prefix).limit(limit)
+    if work.principal.kind == ENTERPRISE:
+        query = query.where(prefixes.c.enterprise_id == work.principal.enterprise_id)
+    if status is not None:
+        query = query.where(prefixes.c.status == status)
+    if after is not None:
+        query = query.where(prefixes.c.prefix > after)
+    return (await work.connection.execute(query)).all()
+
+
+async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> Record:
+    """Take the step `name` of STEPS and return the new row. For reviewers and operators.
+
+    Raises NotFound, InvalidValue for a reason that is missing, and Conflict if the state does
+    not allow the step.
+    """
+    work.principal.require(OPERATOR, REVIEWER)
+    step = STEPS[name]
+    if reason is not None:
+        check_text(reason, "reason", maximum=MAX_REASON)
+    elif step.reason_needed:
+        raise InvalidValue(f"to {name} a prefix needs a reason", field="reason")
+    current = await work.connection.scalar(
+        sa.select(prefixes.c.status).where(prefixes.c.prefix == prefix).with_for_update()
+    )
+    if current is None:
+        raise NotFound(f"no prefix {prefix}")
+    if current not in step.before:
+        raise Conflict(f"to {name} it must be {' or '.join(step.before)}, but it is {current}")
+    row: Record = (
+        await work.connection.execute(
+            prefixes.update()
+            .where(prefixes.c.prefix == prefix)
+            .values(status=step.after, reason=reason, updated_at=work.now)
+            .returning(prefixes)
+        )
+    ).one()
+    await work.audit(
+        f"prefix.{name}", prefix, {"before": current, "after": step.after, "reason": reason}
+    )
+    if step.filed:
+        await outbox.enqueue_prefix(work.connection, prefix)
+    work.changes(prefix, None)
+    return row

@@ -1,0 +1,95 @@
+"""What every service of the registry works with, and the one transaction of one request."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from protocol.errors import InvalidValue
+from registry import audit, metrics, principals
+from registry.database import Database
+from registry.principals import Principal
+
+Record = sa.Row[*tuple[Any, ...]]
+"""A row of a table, with its columns as attributes."""
+
+Changed = Callable[[str, Sequence[str] | None], None]
+"""Takes a prefix and the canonical suffixes that changed under it; None means all of them."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registry as one process sees it.
+
+    node_prefix: the prefix of this node, such as ``88.118``; enterprises get its children.
+    changed: told after commit, so that the cache of this process forgets at once.
+    clock: returns Unix seconds.
+    """
+
+    database: Database
+    node_prefix: str
+    changed: Changed
+    row: metrics.Row
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True)
+class Work:
+    """One transaction of one authenticated caller."""
+
+    connection: AsyncConnection
+    principal: Principal
+    node_prefix: str
+    now: datetime.datetime
+    request_id: str | None = None
+    _changes: list[tuple[str, Sequence[str] | None]] = field(default_factory=list)
+
+    def changes(self, prefix: str, suffix_keys: Sequence[str] | None) -> None:
+        """Note what caches must forget once this transaction has committed."""
+        self._changes.append((prefix, suffix_keys))
+
+    async def audit(self, action: str, subject: str, detail: dict[str, Any] | None = None) -> None:
+        """Write a line of the audit log in this transaction."""
+        await audit.append(
+            self.connection, self.principal, action, subject, detail or {}, self.request_id
+        )
+
+
+@contextlib.asynccontextmanager
+async def work(
+    registry: Registry, token: str, request_id: str | None = None
+) -> AsyncIterator[Work]:
+    """Authenticate `token` and do the block in one transaction.
+
+    It is committed at the end of the block, and rolled back whole by an exception. Raises
+    AuthenticationNeeded and StoreUnavailable.
+    """
+    now = registry.clock()
+    async with registry.database.begin() as connection:
+        principal = await principals.authenticate(connection, token, now)
+        moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+        current = Work(connection, principal, registry.node_prefix, moment, request_id)
+        yield current
+    for prefix, suffix_keys in current._changes:
+        registry.changed(prefix, suffix_keys)
+
+
+def check_text(value: str, field: str, *, maximum: int) -> str:
+    """Return `value`, one line of text for people, if it may be stored.
+
+    maximum: in characters. Raises InvalidValue at `field`.
+    """
+    if not value.strip() or value != value.strip():
+        raise InvalidValue("empty, or with space at an end", field=field)
+    if len(value) > maximum:
+        raise InvalidValue(f"longer than {maximum} characters", field=field)
+    if not value.isprintable():
+        raise InvalidValue("holds a character that cannot be printed", field=field)
+    return value
