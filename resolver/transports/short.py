@@ -114,10 +114,10 @@ class Front:
             BaseProtocol(self.loop), self.loop, 2**16, payload_exception=web.RequestPayloadError
         )
         try:
-            messages, upgraded, tail = parser.feed_data(b"GET / HTTP/1.1\r\n" + block)
+            messages, _, _ = parser.feed_data(b"GET / HTTP/1.1\r\n" + block)
         except HttpProcessingError:
             return False
-        if len(messages) != 1 or upgraded or tail:
+        if len(messages) != 1:
             return False
         message = messages[0][0]
         telling = _TELLING.intersection(name.lower() for name in message.headers)

@@ -79,6 +79,7 @@ class Bench:
             row=private_row(),
             cache_bytes=1 << 20,
             node_prefix="88.118",
+            clock=lambda: 0.0,
         )
         prefix = Prefix("88.118.35", "hosted", None)
         for name in CACHED:
@@ -152,9 +153,19 @@ def bench() -> Iterator[Bench]:
     bench.close()
 
 
-def _one_by_one(stream: bytes) -> list[bytes]:
-    """Cut behind every empty line: one head a chunk."""
-    return [piece for piece in re.split(rb"(?<=\r\n\r\n)", stream) if piece]
+def _expected(bench: Bench, chunks: list[bytes], *, settle: bool) -> set[tuple[bytes, bool]]:
+    """Return what aiohttp answers to these chunks, which depends on the cutting if they are bad.
+
+    At an error aiohttp drops the good requests that came in the same read. The short way is as
+    if the first so many requests had come in reads of their own.
+    """
+    stream = b"".join(chunks)
+    edges = [len(b"".join(chunks[:n])) for n in range(1, len(chunks))]
+    heads = [match.end() for match in re.finditer(rb"\r\n\r\n", stream)]
+    return {
+        bench.answer(bench.plain, _cut(stream, edges + heads[:count]), settle=settle)
+        for count in range(len(heads) + 1)
+    }
 
 
 def _cut(stream: bytes, places: Sequence[int]) -> list[bytes]:
@@ -272,10 +283,7 @@ common = settings(
 def test_both_ways_answer_alike_however_the_input_is_cut(
     bench: Bench, chunks: list[bytes], settle: bool
 ) -> None:
-    expected = {
-        bench.answer(bench.plain, chunks, settle=settle),
-        bench.answer(bench.plain, _one_by_one(b"".join(chunks)), settle=True),
-    }
+    expected = _expected(bench, chunks, settle=settle)
     assert bench.answer(bench.short, chunks, settle=settle) in expected
 
 
@@ -295,10 +303,7 @@ def test_both_ways_answer_alike_whatever_byte_is_broken(
         else:
             del broken[place : place + data.draw(st.integers(1, 3))]
     chunks = _cut(bytes(broken), cuts)
-    expected = {
-        bench.answer(bench.plain, chunks, settle=True),
-        bench.answer(bench.plain, _one_by_one(bytes(broken)), settle=True),
-    }
+    expected = _expected(bench, chunks, settle=True)
     assert bench.answer(bench.short, chunks, settle=True) in expected
 
 
