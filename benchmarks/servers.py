@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.machine import pin, tree
 
+_ROOT = Path(__file__).parents[1]
 _START_SECONDS = 20
 _STOP_SECONDS = 20
 
@@ -98,7 +99,9 @@ def end(process: subprocess.Popen[bytes], seconds: float = _STOP_SECONDS) -> Non
 @contextlib.contextmanager
 def _running(command: list[str], port: int, core: int, log: Path) -> Iterator[Server]:
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
     try:
         wait_until(lambda: process.poll() is not None or listens(port), command[0], _START_SECONDS)
         if process.poll() is not None:
