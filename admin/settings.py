@@ -33,7 +33,7 @@ RELOADABLE = frozenset(
 Port = Annotated[int, Meta(ge=0, le=65535)]
 PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/]+")]
-Token = Annotated[str, Meta(pattern=r"^[!-~]{16,200}$")]
+Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~+/-]{16,500}=*$")]
 
 
 def _cores() -> int:

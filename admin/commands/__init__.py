@@ -1,0 +1,1 @@
+"""The subcommands of `idnode`, a file for each kind."""

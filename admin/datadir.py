@@ -1,0 +1,96 @@
+"""The data directory: what a node keeps on this machine, and the lock that makes it one node's.
+
+```
+var/
+  postgres/          the embedded PostgreSQL of the registry
+  toplevel/          the data directory of `idnode toplevel`
+  bootstrap-token    how the first operator signs in, readable by its owner alone
+  run/               lock and metrics of the running node
+```
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from admin.settings import Settings
+from registry.principals import OPERATOR, new_token
+
+_TOKEN_FILE = "bootstrap-token"  # noqa: S105  (a name)
+
+
+class DataDirectoryError(Exception):
+    """The data directory cannot be used; the message is one line that says why."""
+
+
+class InUse(DataDirectoryError):
+    """Another process holds the data directory."""
+
+
+def postgres(data_dir: Path) -> Path:
+    """Return the directory of the embedded PostgreSQL."""
+    return data_dir / "postgres"
+
+
+def metrics_file(data_dir: Path) -> Path:
+    """Return the file of the shared counters."""
+    return data_dir / "run" / "metrics"
+
+
+@contextlib.contextmanager
+def lock(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory, made if need be, for this process alone while the block runs.
+
+    The lock ends with the process, however that ends. Raises InUse, DataDirectoryError.
+    """
+    directory = data_dir / "run"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / "lock").open("a")
+    except OSError as error:
+        raise DataDirectoryError(f"data_dir {data_dir}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUse(f"data_dir {data_dir}: another idnode runs on it") from None
+        yield
+
+
+def bootstrap_token(settings: Settings) -> str:
+    """Return the first operator's token: the one set, else one made once and kept.
+
+    Raises DataDirectoryError.
+    """
+    known = find_bootstrap_token(settings)
+    if known is not None:
+        return known
+    path = settings.data_dir / _TOKEN_FILE
+    token = new_token(OPERATOR)
+    new = path.with_suffix(".new")
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="ascii") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(descriptor)
+    new.rename(path)
+    return token
+
+
+def find_bootstrap_token(settings: Settings) -> str | None:
+    """Return the first operator's token if there is one yet. Raises DataDirectoryError."""
+    if settings.bootstrap_token is not None:
+        return settings.bootstrap_token
+    path = settings.data_dir / _TOKEN_FILE
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataDirectoryError(f"{path}: {error.strerror}") from None

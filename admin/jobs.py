@@ -1,0 +1,128 @@
+"""The jobs process: imports, the uplink and cleaning up, once in the whole registry.
+
+Several nodes on one registry each have a jobs process; a session lock of PostgreSQL lets one
+of them work, and the next one when that one's connection ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import asyncpg
+import structlog
+from registry.housekeeping import run_housekeeping
+
+from admin import child
+from admin.waiting import Backoff, wait
+from protocol.errors import StoreUnavailable
+from registry.database import Database, unavailable
+from registry.imports.job import run_imports
+from registry.metrics import Row
+from registry.services import Registry
+from resolver.federation.uplink import run_uplink
+
+log = structlog.get_logger("idnode.jobs")
+
+_LOCK = "idnode jobs"
+_TRY_SECONDS = 1.0
+_ALIVE_TIMEOUT = 5.0
+
+Job = Callable[[asyncio.Event], Awaitable[None]]
+
+
+async def work(task: child.Task, stop: asyncio.Event) -> None:
+    """Do the jobs of the registry whenever no other process does, until `stop`."""
+    database = Database(task.database_url, pool_size=4)
+    child.report_ready()
+    backoff = Backoff(first=0.2, longest=5.0)
+    try:
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                await _work_once(task, database, stop)
+            except StoreUnavailable as error:
+                log.warning("jobs_without_database", cause=repr(error.__cause__ or error))
+            if not stop.is_set():
+                await wait(stop, backoff.next(time.monotonic() - began))
+    finally:
+        await database.close()
+    log.info("jobs_ended")
+
+
+async def _work_once(task: child.Task, database: Database, stop: asyncio.Event) -> None:
+    """Wait for the lock and work while it is held. Raises StoreUnavailable."""
+    with unavailable():
+        connection = await database.connection()
+    try:
+        if await _locked(connection, stop):
+            log.info("jobs_begun")
+            await _run_all(_jobs(task, database, task.open_row()), connection, stop)
+    finally:
+        connection.terminate()
+
+
+async def _locked(connection: asyncpg.Connection, stop: asyncio.Event) -> bool:
+    """Wait until the lock is ours; False if told to stop before."""
+    waited = False
+    while not stop.is_set():
+        with unavailable():
+            if await connection.fetchval(
+                "SELECT pg_try_advisory_lock(hashtext($1))", _LOCK, timeout=_ALIVE_TIMEOUT
+            ):
+                return True
+        if not waited:
+            log.info("jobs_wait", reason="another process does the jobs of this registry")
+            waited = True
+        await wait(stop, _TRY_SECONDS)
+    return False
+
+
+def _jobs(task: child.Task, database: Database, row: Row) -> Mapping[str, Job]:
+    settings = task.settings
+    registry = Registry(database, settings.prefix, lambda prefix, suffix_keys: None, row)
+    jobs: dict[str, Job] = {
+        "imports": lambda stop: run_imports(registry, stop),
+        "housekeeping": lambda stop: run_housekeeping(database, stop),
+    }
+    if settings.toplevel_url is not None:
+        url, token = settings.toplevel_url, settings.toplevel_token
+        jobs["uplink"] = lambda stop: run_uplink(
+            database, url=url, token=token, node_prefix=settings.prefix, row=row, stop=stop
+        )
+    return jobs
+
+
+async def _run_all(
+    jobs: Mapping[str, Job], connection: asyncpg.Connection, stop: asyncio.Event
+) -> None:
+    """Run all jobs until `stop`, or until the connection that holds the lock is lost."""
+    halt = asyncio.Event()
+    running = [asyncio.create_task(_keep(name, job, halt)) for name, job in jobs.items()]
+    try:
+        while not stop.is_set():
+            with unavailable():
+                await connection.fetchval("SELECT 1", timeout=_ALIVE_TIMEOUT)
+            await wait(stop, _TRY_SECONDS)
+    finally:
+        halt.set()
+        await asyncio.gather(*running)
+
+
+async def _keep(name: str, job: Job, stop: asyncio.Event) -> None:
+    """Run one job until `stop`; one that fails is told of and begun again."""
+    backoff = Backoff(first=0.5, longest=30.0)
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            await job(stop)
+        except StoreUnavailable as error:
+            log.warning("job_without_database", job=name, cause=repr(error.__cause__ or error))
+        except Exception:
+            log.exception("job_failed", job=name)
+        await wait(stop, backoff.next(time.monotonic() - began))
+
+
+if __name__ == "__main__":
+    child.run(work)

@@ -1,0 +1,233 @@
+"""`idnode serve`: everything that runs a node, started in order and stopped in reverse.
+
+Database, migrations, the first operator, workers and jobs. What dies is started again. SIGTERM
+and SIGINT drain, a second one makes it quick; SIGHUP reads the settings again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+
+import msgspec
+import structlog
+
+from admin import __version__, datadir, logs
+from admin.child import when_standard_input_ends
+from admin.control import start_control
+from admin.datadir import DataDirectoryError
+from admin.embedded import PostgresError
+from admin.fleet import START_SECONDS, Fleet
+from admin.postgres import KeptPostgres
+from admin.settings import RELOADABLE, Settings, SettingsError
+from admin.status import Status
+from admin.waiting import Backoff, wait
+from protocol.errors import IdnodeError, StoreUnavailable
+from registry import metrics
+from registry.database import Database, migrate
+from registry.principals import OPERATOR, ensure_operator
+
+log = structlog.get_logger("idnode.supervisor")
+
+FIRST_OPERATOR = "bootstrap"
+_DATABASE_SECONDS = 60.0
+
+
+class StartError(Exception):
+    """The node cannot be started; the message is one line that says why."""
+
+
+async def serve(
+    settings: Settings, read_settings: Callable[[], Settings], *, lifeline: bool = False
+) -> None:
+    """Run a node until SIGTERM or SIGINT.
+
+    read_settings: called at SIGHUP. lifeline: the end of standard input, too, ends the node.
+    Raises StartError.
+    """
+    try:
+        with datadir.lock(settings.data_dir), hold_port(settings) as port:
+            settings = msgspec.structs.replace(settings, http_port=port)
+            await Supervisor(settings, read_settings).run(lifeline=lifeline)
+    except (DataDirectoryError, PostgresError) as error:
+        raise StartError(str(error)) from error
+
+
+@contextlib.contextmanager
+def hold_port(settings: Settings) -> Iterator[int]:
+    """Hold the public port, so that it stays ours while workers come and go. Raises StartError.
+
+    The workers share it with SO_REUSEPORT, with which a second node would quietly take half of
+    the connections: so first of all it must be free.
+    """
+    address = (settings.bind, settings.http_port)
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            *address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+            probe.listen(1)
+        held = socket.socket(family, kind, protocol)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(where)
+    except OSError as error:
+        raise StartError(f"IDNODE_HTTP_PORT {address[0]}:{address[1]}: {error.strerror}") from None
+    with held:
+        yield held.getsockname()[1]
+
+
+class Supervisor:
+    """One running node."""
+
+    def __init__(self, settings: Settings, read_settings: Callable[[], Settings]) -> None:
+        self.settings = settings
+        self._read_settings = read_settings
+        self._stop = asyncio.Event()
+        self._fleet: Fleet | None = None
+        self._reloading: asyncio.Task[None] | None = None
+
+    async def run(self, *, lifeline: bool) -> None:
+        """Start all, run until told to stop, stop all. Raises StartError, PostgresError."""
+        self._listen_to_signals()
+        if lifeline:
+            when_standard_input_ends(self._stop.set)
+        began = time.monotonic()
+        async with AsyncExitStack() as stack:
+            running = asyncio.create_task(self._start(stack, began))
+            stopped = asyncio.create_task(self._stop.wait())
+            await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                running.cancel()
+                await asyncio.wait((running,))
+            if not running.cancelled():
+                running.result()
+            await stopped
+            log.info("node_stopping")
+        log.info("node_stopped")
+
+    async def _start(self, stack: AsyncExitStack, began: float) -> None:
+        settings = self.settings
+        metrics_file = datadir.metrics_file(settings.data_dir)
+        metrics.create(metrics_file, Fleet.rows_needed(settings))
+        status = Status(settings, metrics.open_rows(metrics_file))
+        try:
+            admin_port = await start_control(status, stack)
+        except OSError as error:
+            raise StartError(
+                f"IDNODE_ADMIN_PORT {settings.bind}:{settings.admin_port}: {error.strerror}"
+            ) from None
+        url = await self._database(status, stack)
+        await prepare(url, datadir.bootstrap_token(settings))
+        self._watch(status, url, stack)
+        fleet = self._fleet = status.fleet = Fleet(
+            settings, url, str(metrics_file), status.rows, status.restarts
+        )
+        stack.push_async_callback(fleet.stop)
+        fleet.start()
+        if not await fleet.all_ready(START_SECONDS):
+            raise StartError("the workers did not become ready; the log says why")
+        log.info(
+            "node_ready",
+            http=f"http://{_host(settings.bind)}:{settings.http_port}",
+            admin=f"http://{_host(settings.bind)}:{admin_port}",
+            prefix=settings.prefix,
+            workers=settings.workers,
+            version=__version__,
+            seconds=round(time.monotonic() - began, 2),
+        )
+
+    async def _database(self, status: Status, stack: AsyncExitStack) -> str:
+        if self.settings.database_url is not None:
+            return self.settings.database_url
+        status.restarts["postgres"] = 0
+        server = KeptPostgres(datadir.postgres(self.settings.data_dir), status.restarts)
+        stack.push_async_callback(server.stop)
+        return await server.start()
+
+    def _watch(self, status: Status, url: str, stack: AsyncExitStack) -> None:
+        end = asyncio.Event()
+        watching = asyncio.create_task(status.watch.run(url, end))
+
+        async def stop_watching() -> None:
+            end.set()
+            await watching
+
+        stack.push_async_callback(stop_watching)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _end(self) -> None:
+        if self._stop.is_set() and self._fleet is not None:
+            self._fleet.hurry.set()
+        self._stop.set()
+
+    def _reload(self) -> None:
+        if self._fleet is not None:
+            self._reloading = asyncio.create_task(self._replace_all(self._fleet))
+
+    async def _replace_all(self, fleet: Fleet) -> None:
+        try:
+            read = self._read_settings()
+        except SettingsError as error:
+            log.error("settings_not_reloaded", reason=str(error))
+            return
+        wanted = msgspec.structs.asdict(read) | {"http_port": self.settings.http_port}
+        now = msgspec.structs.asdict(self.settings)
+        changed = sorted(name for name in wanted if wanted[name] != now[name])
+        late = [name for name in changed if name not in RELOADABLE]
+        if late:
+            log.warning("settings_need_a_start", settings=late)
+        self.settings = msgspec.structs.replace(
+            self.settings, **{name: wanted[name] for name in RELOADABLE}
+        )
+        logs.configure(self.settings.log_level)
+        log.info("settings_reloaded", changed=[name for name in changed if name not in late])
+        await fleet.replace_all(self.settings)
+
+
+async def prepare(url: str, token: str) -> None:
+    """Bring the database to the code's tables, and make the first operator.
+
+    Waits a bounded time for a database that is away. Raises StartError.
+    """
+    began = time.monotonic()
+    backoff = Backoff(first=0.2, longest=5.0)
+    never = asyncio.Event()
+    while True:
+        try:
+            await migrate(url)
+            await _ensure_first_operator(url, token)
+            return
+        except StoreUnavailable as error:
+            if time.monotonic() - began > _DATABASE_SECONDS:
+                raise StartError(f"the database does not answer: {error.__cause__}") from error
+            log.warning("database_awaited", cause=repr(error.__cause__ or error))
+            await wait(never, backoff.next(0))
+        except IdnodeError as error:
+            raise StartError(f"IDNODE_BOOTSTRAP_TOKEN: {error.detail}") from error
+
+
+async def _ensure_first_operator(url: str, token: str) -> None:
+    database = Database(url, pool_size=1)
+    try:
+        async with database.begin() as connection:
+            await ensure_operator(connection, FIRST_OPERATOR, OPERATOR, token)
+    finally:
+        await database.close()
+
+
+def _host(bind: str) -> str:
+    """Return a host that a browser on this machine can reach."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
