@@ -31,7 +31,7 @@ ORDER BY q.position
 
 # One statement sees one snapshot, which is also the one that it returns.
 _CHANGES = """
-SELECT pg_current_snapshot()::text, c.prefix, c.suffix_keys
+SELECT pg_current_snapshot()::text, c.seq, c.prefix, c.suffix_keys
 FROM (VALUES (1)) AS always (one)
 LEFT JOIN change_log AS c
     ON c.txid >= pg_snapshot_xmin($1::text::pg_snapshot)
@@ -93,8 +93,7 @@ async def changes(connection: asyncpg.Connection, since: str) -> tuple[str, list
     snapshot sees it, and by no other.
     """
     rows = await connection.fetch(_CHANGES, since)
-    listed = [Change(row[1], row[2]) for row in rows if row[1] or row[2] is not None]
-    return rows[0][0], listed
+    return rows[0][0], [Change(row[2], row[3]) for row in rows if row[1] is not None]
 
 
 def went_back(before: str, after: str) -> bool:

@@ -43,7 +43,10 @@ class Feed:
         forget_all: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the two ways to forget and a monotonic clock in seconds."""
+        """Take the two ways to forget and a monotonic clock in seconds.
+
+        `snapshot` is what the last look saw, as PostgreSQL writes a pg_snapshot.
+        """
         self.connected = False
         self._database = database
         self.row = row
@@ -51,7 +54,7 @@ class Feed:
         self._forget_all = forget_all
         self._clock = clock
         self._looked_at: float | None = None
-        self._snapshot: str | None = None
+        self.snapshot: str | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -110,11 +113,11 @@ class Feed:
 
     async def _begin(self, connection: asyncpg.Connection) -> str:
         """Return the snapshot to go on from; forget everything if there is none to go on from."""
-        if self._snapshot is not None:
+        if self.snapshot is not None:
             # Connections that idle in the pools are of the time before the break.
             await self._database.renew()
             if self.age < store.CHANGES_KEPT_SECONDS / 2:
-                return self._snapshot
+                return self.snapshot
         async with asyncio.timeout(_LOOK_TIMEOUT):
             snapshot = await store.snapshot(connection)
         self._forget_all()
@@ -134,7 +137,7 @@ class Feed:
                 self._forget_all()
             else:
                 self._forget(change.prefix, change.suffix_keys)
-        self._snapshot, self._looked_at = snapshot, started
+        self.snapshot, self._looked_at = snapshot, started
         self.row.add("idnode_feed_changes", by=len(changes))
         return snapshot
 
