@@ -203,6 +203,7 @@ def _absent_cost(key: bytes) -> int:
 
 def _cost(key: bytes, answer: Answer) -> int:
     cost = sys.getsizeof(key) + sys.getsizeof(answer) + sys.getsizeof(answer.http) + _PLACE_BYTES
-    if answer.spelling is not None and answer.spelling is not key:
+    # An equal spelling is the key itself (lookup.encode).
+    if answer.spelling is not None and answer.spelling != key:
         cost += sys.getsizeof(answer.spelling)
     return cost
