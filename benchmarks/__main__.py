@@ -14,7 +14,6 @@ from pathlib import Path
 import uvloop
 
 from benchmarks import machine, report, sample, servers
-from benchmarks.load import available
 from benchmarks.node import serve
 from benchmarks.plan import KNOWN, QUICK, UNASKED, WRITTEN, Plan
 from benchmarks.report import Row
@@ -32,17 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         servers.install_tools()
     cores = machine.choose_cores()
     os.sched_setaffinity(0, {cores.loading})  # and with it whatever makes load
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="idnode-bench-") as name:
         directory = Path(name)
         directory.chmod(0o711)  # PostgreSQL may run as another user
         with postgres(directory / "postgres", cores.serving) as store:
             described = machine.describe(store.binaries / "postgres", cores)
-            rows = [
-                *_reads(plan, store, directory, cores),
-                *_writes(plan, store, directory, cores),
-            ]
-        _say("second start")
-        rows += start.measure(directory / "start", cores)
+            for stage in options.only or _STAGES:
+                rows += _STAGES[stage](plan, store, directory, cores)
     print(report.write(options.output, described, asdict(plan), rows))
     return 0
 
@@ -51,6 +47,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="idnode bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small and short, to try it out")
     parser.add_argument("--no-install", action="store_true", help="do not install nginx and wrk")
+    parser.add_argument(
+        "--only", action="append", choices=list(_STAGES), help="this stage; may be given again"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="directory of the results")
     return parser.parse_args(arguments)
 
@@ -61,12 +60,12 @@ def _reads(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> l
     with serve(directory / "reads", cores, database_url=url, cache_bytes=plan.cache_bytes) as node:
         _say("warming the cache, checking every answer")
         rows = uvloop.run(memory.measure(plan, node))
-        if not available():
-            why = str(servers.missing("wrk"))
+        why = servers.missing("wrk")
+        if why:
             return [*cached.not_measured(why), *miss.not_measured(why), *rows]
         _say("cached resolution")
         with _peers(directory, cores.serving) as (peers, absent):
-            http = [*cached.measure(plan, node, peers), *absent]
+            http = cached.measure(plan, node, peers, absent)
         _say("miss path")
         return [*http, *miss.measure(plan, node, store, url, directory), *rows]
 
@@ -76,28 +75,39 @@ def _writes(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> 
     with serve(directory / "writes", cores, database_url=url) as node:
         _say("bulk import")
         rows = uvloop.run(imports.measure(plan, node, url))
-        if available():
+        why = servers.missing("wrk")
+        if why:
+            rows += registration.not_measured(why)
+        else:
             _say("single registration")
             rows += uvloop.run(registration.measure(plan, node, store, url, directory))
-        else:
-            rows += registration.not_measured(str(servers.missing("wrk")))
     with serve(directory / "updates", cores, database_url=url, workers=2) as node:
         _say("updates seen by every worker")
         return rows + uvloop.run(updates.measure(plan, node))
 
 
+def _start(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    _say("second start")
+    return start.measure(directory / "start", cores)
+
+
+_STAGES = {"reads": _reads, "writes": _writes, "start": _start}
+
+
 @contextlib.contextmanager
-def _peers(directory: Path, core: int) -> Iterator[tuple[dict[str, servers.Server], list[Row]]]:
-    """Run the peers; yield those that run, and rows that tell of those that cannot."""
+def _peers(
+    directory: Path, core: int
+) -> Iterator[tuple[dict[str, servers.Server], dict[str, str]]]:
+    """Run the peers; yield those that run, and why the others do not."""
     body = sample.body(KNOWN, 0)
     with contextlib.ExitStack() as stack:
         peers: dict[str, servers.Server] = {}
-        absent: list[Row] = []
+        absent: dict[str, str] = {}
         why = servers.missing("nginx")
-        if why is None:
-            peers["nginx"] = stack.enter_context(servers.nginx(directory / "nginx", body, core))
+        if why:
+            absent["nginx"] = why
         else:
-            absent.append(report.unmeasured("nginx", "nginx, static body", cached.UNIT, why))
+            peers["nginx"] = stack.enter_context(servers.nginx(directory / "nginx", body, core))
         peers["aiohttp"] = stack.enter_context(servers.stock(directory / "stock", body, core))
         yield peers, absent
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import statistics
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,13 +101,3 @@ class Generator:
         if result.returncode or not lines or not lines[-1].startswith("{"):
             raise LoadError(f"wrk: {result.stderr.strip() or result.stdout.strip()}")
         return msgspec.json.decode(lines[-1], type=_Summary)
-
-
-def available() -> bool:
-    """Whether wrk is installed."""
-    return shutil.which("wrk") is not None
-
-
-def median(figures: Sequence[float]) -> float:
-    """Return the median."""
-    return statistics.median(figures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -56,6 +57,11 @@ def resident_bytes(pid: int) -> int:
     return int(psutil.Process(pid).memory_info().rss)
 
 
+def find(tool: str) -> str | None:
+    """Return the path of a program, also of one that is not for plain users; None if absent."""
+    return shutil.which(tool, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+
+
 def describe(postgres: Path, cores: Cores) -> dict[str, str]:
     """Say what this was measured on: hardware, kernel and the versions of all that took part."""
     return {
@@ -67,7 +73,7 @@ def describe(postgres: Path, cores: Cores) -> dict[str, str]:
         "aiohttp": version("aiohttp"),
         "uvloop": version("uvloop"),
         "postgres": _version([str(postgres), "--version"]),
-        "nginx": _version(["nginx", "-v"]),
+        "nginx": _version([find("nginx") or "nginx", "-v"]),
         "wrk": _version(["wrk", "-v"]),
     }
 

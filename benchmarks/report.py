@@ -70,8 +70,13 @@ def markdown(machine: dict[str, str], plan: dict[str, Any], rows: list[Row], at:
     lines += ["", ", ".join(f"{name} {value:,}" for name, value in plan.items()) + "."]
     lines += ["", "| row | figure | peer | ratio | limit | verdict |", "|---|--:|--:|--:|--:|---|"]
     lines += [_line(row) for row in rows]
-    notes = [f"- {row.name}: {row.note}" for row in rows if row.note]
+    notes = [f"- `{row.key}`: {_details(row)}" for row in rows if row.note or row.detail]
     return "\n".join([*lines, "", *notes, ""])
+
+
+def _details(row: Row) -> str:
+    told = [f"{name.replace('_', ' ')} {value:,.10g}" for name, value in row.detail.items()]
+    return "; ".join([*told, row.note] if row.note else told)
 
 
 def _line(row: Row) -> str:

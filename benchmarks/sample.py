@@ -77,8 +77,7 @@ def copy_text(prefix: str, numbers: range, *, batch: int = 10_000) -> Iterator[b
 def ndjson(prefix: str, numbers: range, *, batch: int = 10_000) -> Iterator[bytes]:
     """Yield the same rows as lines of an import file, `batch` rows at a time."""
     item = {
-        "prefix": prefix,
-        "suffix": f"SN-{_PLACE}",
+        "identifier": f"{prefix}/SN-{_PLACE}",
         "values": [_without_timestamp(value) for value in values()],
     }
     line = msgspec.json.encode(item).decode() + "\n"

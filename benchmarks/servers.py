@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 import socket
 import subprocess
 import sys
@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.machine import pin, tree
+from benchmarks.machine import find, pin, tree
 
 _ROOT = Path(__file__).parents[1]
 _START_SECONDS = 20
 _STOP_SECONDS = 20
+_INSTALL_SECONDS = 300
+
+_PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}
 
 _NGINX = """\
 daemon off;
@@ -119,7 +122,7 @@ def nginx(directory: Path, body: bytes, core: int) -> Iterator[Server]:
     directory.mkdir()
     config = directory / "nginx.conf"
     config.write_text(_NGINX.format(directory=directory, port=port, body=body.decode()))
-    command = ["nginx", "-e", "stderr", "-p", str(directory), "-c", str(config)]
+    command = [find("nginx") or "nginx", "-e", "stderr", "-p", str(directory), "-c", str(config)]
     with _running(command, port, core, directory / "log") as server:
         yield server
 
@@ -136,23 +139,24 @@ def stock(directory: Path, body: bytes, core: int) -> Iterator[Server]:
         yield server
 
 
-def install_tools() -> None:
-    """Install what is missing of nginx and wrk, where that is possible: Debian, as root."""
-    packages = {"nginx": "nginx-light", "wrk": "wrk"}
-    missing = [package for tool, package in packages.items() if not shutil.which(tool)]
-    if not missing or not shutil.which("apt-get"):
-        return
-    subprocess.run(
-        ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing],
-        stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,
-        timeout=300,
-        check=False,  # what is still missing is told in the report
-    )
-
-
 def missing(tool: str) -> str | None:
     """Return why `tool` cannot be run, None if it can."""
-    if shutil.which(tool):
+    if find(tool):
         return None
-    return f"{tool} is not installed and could not be (Debian: apt-get install {tool})"
+    return f"{tool} is not installed (Debian: apt-get install {_PACKAGES[tool]})"
+
+
+def install_tools() -> None:
+    """Install what is missing of nginx and wrk where that can be done: on Debian, as root."""
+    packages = [package for tool, package in _PACKAGES.items() if missing(tool)]
+    if not packages or os.geteuid() != 0 or not find("apt-get"):
+        return
+    with contextlib.suppress(subprocess.TimeoutExpired):  # the report tells what is missing
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+            subprocess.run(
+                ["apt-get", "-q", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                timeout=_INSTALL_SECONDS,
+                check=False,
+            )

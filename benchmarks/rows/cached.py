@@ -15,15 +15,22 @@ AT_LEAST = {
     "nginx": Limit("ratio", ">=", 0.8),
     "aiohttp": Limit("ratio", ">=", 3.5),
 }
-_CHOICES = ("uniform", "zipf")
+_CHOICES = {
+    "uniform": "cached resolution, uniform choice",
+    "zipf": "cached resolution, Zipf 0.99",
+}
+_PEERS = {"nginx": "nginx, static body", "aiohttp": "stock aiohttp handler"}
 _LEAST_HITS = 0.999
 
 
 _METRICS_SECONDS = 10.0
 
 
-def measure(plan: Plan, node: Node, peers: dict[str, Server]) -> list[Row]:
-    """Load the peers and the node in turns; every identifier of the plan is in the cache."""
+def measure(plan: Plan, node: Node, peers: dict[str, Server], absent: dict[str, str]) -> list[Row]:
+    """Load the peers and the node in turns; every identifier of the plan is in the cache.
+
+    absent: why a peer does not run, by its name.
+    """
     turns: dict[str, Server] = {**peers, **dict.fromkeys(_CHOICES, node.server)}
     runs: dict[str, list[Run]] = {name: [] for name in turns}
     before, asked = node.metric("idnode_cache_requests", outcome="hit"), 0
@@ -33,7 +40,10 @@ def measure(plan: Plan, node: Node, peers: dict[str, Server]) -> list[Row]:
             runs[name].append(run)
             asked += run.requests if name in _CHOICES else 0
     _check_hits(node, before, asked)
-    rows = [_peer(name, runs[name]) for name in peers]
+    rows = [
+        _peer(name, runs[name]) if name in peers else _absent_peer(name, absent[name])
+        for name in _PEERS
+    ]
     for choice in _CHOICES:
         rows += [_compared(choice, runs[choice], name, runs.get(name)) for name in AT_LEAST]
     return rows
@@ -50,11 +60,16 @@ def _check_hits(node: Node, before: float, asked: int) -> None:
 
 def not_measured(why: str) -> list[Row]:
     """Return the rows without figures."""
-    return [
-        unmeasured(f"cached_{choice}_{peer}", _name(choice), UNIT, why, limit)
+    ratios = [
+        unmeasured(f"cached_{choice}_{peer}", _CHOICES[choice], UNIT, why, limit)
         for choice in _CHOICES
         for peer, limit in AT_LEAST.items()
     ]
+    return [*(_absent_peer(name, why) for name in _PEERS), *ratios]
+
+
+def _absent_peer(name: str, why: str) -> Row:
+    return unmeasured(name, _PEERS[name], UNIT, why)
 
 
 def _generator(plan: Plan, name: str, seed: int, seconds: int) -> Generator:
@@ -63,16 +78,9 @@ def _generator(plan: Plan, name: str, seed: int, seconds: int) -> Generator:
     return Generator("get.lua", arguments, READ_CONNECTIONS, seconds)
 
 
-def _name(choice: str) -> str:
-    return {
-        "uniform": "cached resolution, uniform choice",
-        "zipf": "cached resolution, Zipf 0.99",
-    }[choice]
-
-
 def _peer(name: str, runs: list[Run]) -> Row:
-    title = {"nginx": "nginx, static body", "aiohttp": "stock aiohttp handler"}[name]
-    return Row(name, title, UNIT, median(run.per_cpu for run in runs), detail=_detail(runs))
+    per_cpu = median(run.per_cpu for run in runs)
+    return Row(name, _PEERS[name], UNIT, per_cpu, detail=_detail(runs))
 
 
 def _compared(choice: str, ours: list[Run], peer: str, theirs: list[Run] | None) -> Row:
@@ -80,10 +88,10 @@ def _compared(choice: str, ours: list[Run], peer: str, theirs: list[Run] | None)
     key, limit = f"cached_{choice}_{peer}", AT_LEAST[peer]
     if theirs is None:
         why = f"{peer} is not there to compare with"
-        return Row(key, _name(choice), UNIT, figure, peer, limit=limit, note=why)
+        return Row(key, _CHOICES[choice], UNIT, figure, peer, limit=limit, note=why)
     return Row(
         key,
-        _name(choice),
+        _CHOICES[choice],
         UNIT,
         figure,
         peer,

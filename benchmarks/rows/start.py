@@ -13,9 +13,9 @@ _LIMIT = Limit("figure", "<=", 10.0, "s")
 
 def measure(directory: Path, cores: Cores) -> list[Row]:
     """Start, stop and start again on one data directory with the embedded PostgreSQL."""
-    with serve(directory, cores) as node:
+    with serve(directory, cores, workers=2) as node:
         first = node.seconds
-    with serve(directory, cores) as node:
+    with serve(directory, cores, workers=2) as node:
         second = node.seconds
     detail = {"first_start_seconds": round(first, 2)}
     return [
