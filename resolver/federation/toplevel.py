@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import re
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal, TypeVar
 
-import asyncpg
 import msgspec
 import sqlalchemy as sa
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from protocol import typed
 from protocol.errors import (
     AuthenticationNeeded,
     Conflict,
@@ -33,6 +32,8 @@ from protocol.errors import (
     UnsupportedMediaType,
 )
 from protocol.identifier import check_prefix
+from registry.api import problems
+from registry.api.requests import cut_page, decode_json, page_after, page_limit
 from registry.database import Database
 from registry.outbox import PrefixFiling
 from resolver.federation import toplevel_page
@@ -47,12 +48,10 @@ LARGEST_BODY = 256 * 1024
 
 _DATABASE: web.AppKey[Database] = web.AppKey("database", Database)
 _BODY_SECONDS = 30
-_PAGE, _LARGEST_PAGE = 100, 1000
-_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_PLACE = re.compile(r"(?P<rule>.*) - at `\$\.?(?P<field>.*)`", re.DOTALL)
+_SHOWN = 100
+"""Rows that each table of the page has at most."""
 
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=msgspec.Struct)
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -100,25 +99,20 @@ async def take(database: Database, filing: Filing) -> bool:
     """Commit the message and its effect; False if it was taken before, and nothing is done.
 
     Raises Conflict if the prefix is not the node's to file, or if the message_id came with
-    something else before; InvalidValue for text that can not be stored; StoreUnavailable.
+    something else before; StoreUnavailable.
     """
-    try:
-        async with database.begin() as connection:
-            taken = await connection.execute(
-                pg.insert(messages)
-                .values(**_columns(filing))
-                .on_conflict_do_nothing(index_elements=[messages.c.message_id])
-                .returning(messages.c.arrival)
-            )
-            if taken.one_or_none() is None:
-                await _check_same(connection, filing)
-                return False
-            await _file(connection, filing)
-            return True
-    except sa.exc.DBAPIError as error:
-        if error.orig and isinstance(error.orig.__cause__, asyncpg.DataError):
-            raise InvalidValue("holds a character that is not stored") from error
-        raise
+    async with database.begin() as connection:
+        taken = await connection.execute(
+            pg.insert(messages)
+            .values(**_columns(filing))
+            .on_conflict_do_nothing(index_elements=[messages.c.message_id])
+            .returning(messages.c.arrival)
+        )
+        if taken.one_or_none() is None:
+            await _check_same(connection, filing)
+            return False
+        await _file(connection, filing)
+        return True
 
 
 def _columns(filing: Filing) -> dict[str, Any]:
@@ -183,8 +177,17 @@ def _check(filing: Filing) -> None:
         raise InvalidValue("not the prefix that is filed", field="subject")
     if not prefix.startswith(f"{filing.node}."):
         raise Conflict(f"the prefix is not under {filing.node}", field="payload.prefix")
-    if (filing.payload.hosting == "delegated") != (filing.payload.site is not None):
+    _check_site(filing.payload)
+
+
+def _check_site(payload: PrefixFiling) -> None:
+    if (payload.hosting == "delegated") != (payload.site is not None):
         raise InvalidValue("a delegated prefix has a site, a hosted one none", field="payload.site")
+    if payload.site is not None:
+        try:
+            typed.site_from_json(payload.site)
+        except InvalidValue as error:
+            raise error.at("payload.site") from None
 
 
 def _check_prefix(prefix: str, field: str) -> str:
@@ -209,27 +212,14 @@ async def _post_heartbeat(request: web.Request) -> web.Response:
 
 
 async def _list_filings(request: web.Request) -> web.Response:
-    cursor, limit = request.query.get("cursor"), _limit(request.query.get("limit"))
-    after = "" if cursor is None else _check_prefix(cursor, "cursor")
+    after, limit = page_after(request, "filings"), page_limit(request)
+    query = sa.select(filings).order_by(filings.c.prefix).limit(limit + 1)
+    if after is not None:
+        query = query.where(filings.c.prefix > after)
     async with request.app[_DATABASE].begin() as connection:
-        result = await connection.execute(
-            sa.select(filings)
-            .where(filings.c.prefix > after)
-            .order_by(filings.c.prefix)
-            .limit(limit + 1)
-        )
-        rows = [dict(row._mapping) for row in result]
-    more = len(rows) > limit
-    items = rows[:limit]
-    return _json({"items": items, "next": items[-1]["prefix"] if more else None})
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return _PAGE
-    if not re.fullmatch("[1-9][0-9]{0,3}", text) or int(text) > _LARGEST_PAGE:
-        raise InvalidValue(f"not a number from 1 to {_LARGEST_PAGE}", field="limit")
-    return int(text)
+        rows = (await connection.execute(query)).all()
+    page, cursor = cut_page(rows, limit, "filings", lambda row: row.prefix)
+    return _json({"items": [dict(row._mapping) for row in page], "next": cursor})
 
 
 async def _get_filing(request: web.Request) -> web.Response:
@@ -252,10 +242,10 @@ async def _page(request: web.Request) -> web.Response:
                 ).label("age"),
             )
             .order_by(nodes.c.last_heartbeat_at.desc())
-            .limit(_PAGE)
+            .limit(_SHOWN)
         )
         filed = await connection.execute(
-            sa.select(filings).order_by(filings.c.updated_at.desc()).limit(_PAGE)
+            sa.select(filings).order_by(filings.c.updated_at.desc()).limit(_SHOWN)
         )
     body = toplevel_page.render(seen.all(), filed.all(), chinese=_chinese(request))
     return web.Response(
@@ -275,79 +265,58 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 async def _read(request: web.Request, kind: type[_T]) -> _T:
-    """Read a JSON body strictly. Raises MalformedRequest with the field, and others."""
+    """Read a JSON body strictly. Raises InvalidValue with the field, MalformedRequest, others."""
     if request.content_type != "application/json":
-        raise UnsupportedMediaType("the body must be application/json")
+        raise UnsupportedMediaType("the body must be application/json", field="Content-Type")
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             body = await request.read()
     except TimeoutError:
         raise MalformedRequest(f"the body did not come within {_BODY_SECONDS} s") from None
+    except web.RequestPayloadError as error:
+        raise MalformedRequest(f"the body can not be read: {error}") from None
     except web.HTTPRequestEntityTooLarge:
-        raise TooLarge(f"the body has at most {LARGEST_BODY} bytes") from None
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (UnicodeDecodeError, RecursionError):
-        raise MalformedRequest("the body is not JSON in UTF-8 that can be read") from None
-    except msgspec.MsgspecError as error:
-        place = _PLACE.fullmatch(str(error))
-        if place is None:
-            raise MalformedRequest(str(error)) from None
-        raise MalformedRequest(place["rule"], field=place["field"] or None) from None
+        raise TooLarge(f"the body has more than {LARGEST_BODY} bytes") from None
+    return decode_json(body, kind)
 
 
-def _json(value: object, *, status: int = 200) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(value), status=status, content_type="application/json"
-    )
+def _json(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
 
 
 def _chinese(request: web.Request) -> bool:
-    """Whether Chinese is asked for: by ?lang=, or else as the first of Accept-Language."""
     asked = request.query.get("lang") or request.headers.get("Accept-Language") or ""
-    return asked.strip().lower().startswith("zh")
+    return problems.prefers_chinese(asked)
 
 
 @web.middleware
-async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let every error leave as application/problem+json (RFC 9457)."""
+    request_id = uuid.uuid4().hex
     try:
         return await handler(request)
     except IdnodeError as error:
-        response = _problem(error.problem(chinese=_chinese(request)))
-        if error.retry_after is not None:
-            response.headers["Retry-After"] = str(error.retry_after)
-        if isinstance(error, AuthenticationNeeded):
-            response.headers["WWW-Authenticate"] = "Bearer"
-        return response
+        if error.http_status >= 500:
+            log.warning("request_failed", request_id=request_id, error=error.detail)
+        return problems.of_error(error, request, request_id)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return problems.of_status(405, error.reason, request, request_id, allow=allowed)
     except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        response = _problem({"title": error.reason, "status": error.status})
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
-        return response
+        return problems.of_status(error.status, error.reason, request, request_id)
     except Exception:
-        log.exception("request_failed", method=request.method, path=request.path)
-        return _problem(IdnodeError("the request failed here").problem())
+        log.exception("request_failed", request_id=request_id, path=request.rel_url.raw_path)
+        detail = "the stub failed; its log says more under this requestId"
+        return problems.of_status(500, detail, request, request_id)
 
 
-def _problem(problem: dict[str, Any]) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(problem),
-        status=problem["status"],
-        content_type="application/problem+json",
-    )
-
-
-def _guard(token: str | None) -> Any:
+def _guard(token: str | None) -> Middleware:
     @web.middleware
-    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        if token is not None and request.method in _WRITES:
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if token is not None and request.method == "POST":
             scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-            same = hmac.compare_digest(
-                shown.strip().encode("utf-8", "surrogateescape"), token.encode()
-            )
+            octets = shown.strip().encode("utf-8", "surrogateescape")
+            same = hmac.compare_digest(octets, token.encode())
             if scheme.lower() != "bearer" or not same:
                 raise AuthenticationNeeded("the bearer token is missing or not the one set")
         return await handler(request)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,18 @@ async def toplevel(database: Database, faults: Faults) -> AsyncIterator[str]:
     await prepare(database)
     async with serving(faults.install(make_toplevel_app(database, token=None))) as url:
         yield url
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL that the test may stop: the one of the test run serves other tests too."""
+    directory = Path(tempfile.mkdtemp(prefix="idnode-test-"))
+    server = EmbeddedPostgres(directory)
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
 
 
 def delivered(row: metrics.Row) -> float:
@@ -279,8 +293,7 @@ async def test_heartbeat_tells_of_the_node(database: Database, toplevel: str) ->
     assert (row.node, row.outbox_depth, row.prefixes, row.identifiers) == (NODE, 0, 0, 0)
 
 
-async def test_uplink_survives_the_database_going_away(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / "data")
+async def test_uplink_survives_the_database_going_away(server: EmbeddedPostgres) -> None:
     url = await asyncio.to_thread(server.start)
     database = Database(url, timeout=2)
     try:
@@ -299,7 +312,6 @@ async def test_uplink_survives_the_database_going_away(tmp_path: Path) -> None:
             assert delivered(row) == 2
     finally:
         await database.close()
-        await asyncio.to_thread(server.stop)
 
 
 @pytest.mark.parametrize(
