@@ -2,6 +2,178 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+import csv
+import datetime
+import io
+import uuid
+from collections.abc import Sequence
 
-routes: list[web.RouteDef] = []
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from protocol.errors import MalformedRequest, TooLarge, UnsupportedMediaType
+from protocol.identifier import check_prefix
+from registry import idempotency
+from registry.api import bodies
+from registry.api.requests import (
+    REGISTRY,
+    answer,
+    cut_page,
+    open_work,
+    page_after,
+    page_limit,
+    path_uuid,
+    respond,
+    struct,
+    to_response,
+)
+from registry.idempotency import Answer
+from registry.imports import records, uploads
+from registry.services import Record, Work
+
+FORMATS = {"text/csv": "csv", "application/x-ndjson": "ndjson"}
+
+_ERRORS_AT_ONCE = 1000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST /api/v1/imports: the body is the file."""
+    format_, prefix = _format(request), _prefix(request)
+    key = request.headers.get(idempotency.HEADER)
+    if key is not None:
+        idempotency.check_key(key)
+    if (request.content_length or 0) > uploads.MAX_UPLOAD_BYTES:
+        raise TooLarge(f"a file has at most {uploads.MAX_UPLOAD_BYTES} bytes")
+    async with open_work(request) as work:
+        import_id = await uploads.begin(work, format_, prefix)
+    database = request.app[REGISTRY].database
+    async with uploads.discarded_on_error(database, import_id):
+        stored = await uploads.store(database, import_id, lambda: _read(request))
+        async with open_work(request) as work:
+            made, replayed = await _queue(request, work, key, import_id, stored)
+    return to_response(made, replayed=replayed)
+
+
+async def _queue(
+    request: web.Request, work: Work, key: str | None, import_id: uuid.UUID, stored: uploads.Stored
+) -> tuple[Answer, bool]:
+    """Queue the import, or return the answer that the same request with this key got before."""
+    actor = work.principal.actor
+    if key is not None:
+        print_ = idempotency.fingerprint(request.method, request.rel_url.raw_path_qs, stored.digest)
+        earlier = await idempotency.claim(work.connection, actor, key, print_, work.now)
+        if earlier is not None:
+            await uploads.discard(work, import_id)
+            return earlier, True
+    await uploads.queue(work, import_id, stored)
+    record = await records.get(work, import_id)
+    made = answer(_body(record), status=202, location=f"/api/v1/imports/{import_id}")
+    if key is not None:
+        await idempotency.store(work.connection, actor, key, made)
+    return made, False
+
+
+async def _read(request: web.Request) -> bytes:
+    """Return the next bytes of the body. Raises MalformedRequest if it is cut short."""
+    try:
+        return await request.content.readany()
+    except (ConnectionError, ClientPayloadError, HttpProcessingError) as error:
+        raise MalformedRequest("the body ended too soon or is broken") from error
+
+
+def _format(request: web.Request) -> str:
+    given = request.query.get("format")
+    if given is not None:
+        if given not in FORMATS.values():
+            raise MalformedRequest("not csv or ndjson", field="format")
+        return given
+    if request.content_type not in FORMATS:
+        raise UnsupportedMediaType(
+            f"the body must be {' or '.join(FORMATS)}, or ?format= must say what it is",
+            field="Content-Type",
+        )
+    return FORMATS[request.content_type]
+
+
+def _prefix(request: web.Request) -> str | None:
+    prefix = request.query.get("prefix")
+    return None if prefix is None else check_prefix(prefix)
+
+
+def _body(record: Record) -> bodies.Import:
+    rate = round(record.rows / record.seconds, 1) if record.seconds > 0 else None
+    return struct(bodies.Import, record, rate=rate)
+
+
+async def get(request: web.Request) -> web.Response:
+    """GET /api/v1/imports/{id}."""
+    import_id = path_uuid(request, "id")
+    async with open_work(request) as work:
+        record = await records.get(work, import_id)
+    return respond(_body(record))
+
+
+async def page(request: web.Request) -> web.Response:
+    """GET /api/v1/imports."""
+    limit, before = page_limit(request), _position(page_after(request, "imports"))
+    async with open_work(request) as work:
+        rows = await records.page(work, before=before, limit=limit + 1)
+    rows, cursor = cut_page(
+        rows, limit, "imports", lambda row: f"{row.created_at.isoformat()} {row.id}"
+    )
+    return respond(bodies.ImportPage([_body(row) for row in rows], cursor))
+
+
+def _position(text: str | None) -> tuple[datetime.datetime, uuid.UUID] | None:
+    if text is None:
+        return None
+    time, _, id_ = text.partition(" ")
+    try:
+        return datetime.datetime.fromisoformat(time), uuid.UUID(id_)
+    except ValueError:
+        raise MalformedRequest("not a cursor of this list", field="cursor") from None
+
+
+async def errors(request: web.Request) -> web.StreamResponse:
+    """GET /api/v1/imports/{id}/errors: row, column and reason of each refused row, as CSV."""
+    import_id = path_uuid(request, "id")
+    async with open_work(request) as work:
+        await records.get(work, import_id)
+        rows = await records.errors(work.connection, import_id, after=0, limit=_ERRORS_AT_ONCE)
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/csv; charset=utf-8; header=present",
+            "Content-Disposition": f'attachment; filename="errors-{import_id}.csv"',
+            "X-Content-Type-Options": "nosniff",
+        }
+    )
+    await response.prepare(request)
+    await response.write(_csv([("row", "column", "reason")]))
+    while rows:
+        await response.write(_csv([(str(row.row), row.column, row.reason) for row in rows]))
+        async with request.app[REGISTRY].database.begin() as connection:
+            rows = await records.errors(
+                connection, import_id, after=rows[-1].row, limit=_ERRORS_AT_ONCE
+            )
+    await response.write_eof()
+    return response
+
+
+def _csv(rows: Sequence[tuple[str, ...]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([_harmless(cell) for cell in row] for row in rows)
+    return text.getvalue().encode()
+
+
+def _harmless(cell: str) -> str:
+    """Return `cell` such that no spreadsheet takes it for a formula."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+routes: list[web.RouteDef] = [
+    web.post("/api/v1/imports", create),
+    web.get("/api/v1/imports", page, allow_head=False),
+    web.get("/api/v1/imports/{id}", get, allow_head=False),
+    web.get("/api/v1/imports/{id}/errors", errors, allow_head=False),
+]

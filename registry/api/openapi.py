@@ -113,7 +113,7 @@ def _answer(answer: Answers, schema_of: dict[Any, Any]) -> dict[str, Any]:
 def _parameter(name: str) -> dict[str, Any]:
     parameter = PARAMETERS[name]
     return {
-        "name": name,
+        "name": parameter.name or name,
         "in": parameter.where,
         "required": parameter.where == "path",
         "description": parameter.description,

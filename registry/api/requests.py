@@ -203,20 +203,21 @@ async def post(request: web.Request, effect: Callable[[Work], Awaitable[Answer]]
     key = request.headers.get(idempotency.HEADER)
     if key is None:
         async with open_work(request) as current:
-            return _response(await effect(current))
+            return to_response(await effect(current))
     idempotency.check_key(key)
     print_ = idempotency.fingerprint(request.method, request.rel_url.raw_path, await request.read())
     async with open_work(request) as current:
         connection, actor = current.connection, current.principal.actor
         earlier = await idempotency.claim(connection, actor, key, print_, current.now)
         if earlier is not None:
-            return _response(earlier, replayed=True)
+            return to_response(earlier, replayed=True)
         made = await effect(current)
         await idempotency.store(connection, actor, key, made)
-        return _response(made)
+        return to_response(made)
 
 
-def _response(made: Answer, *, replayed: bool = False) -> web.Response:
+def to_response(made: Answer, *, replayed: bool = False) -> web.Response:
+    """Return the answer of a POST as it goes out; `replayed` if it is an earlier one."""
     headers = dict(made.headers)
     if replayed:
         headers["Idempotency-Replayed"] = "true"

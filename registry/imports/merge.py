@@ -155,13 +155,12 @@ async def begin(connection: asyncpg.Connection, import_id: uuid.UUID) -> Import 
 async def end(
     connection: asyncpg.Connection, job: Import, state: str, reason: str | None, seconds: float
 ) -> None:
-    """End an import, drop its file, and say so in the audit log.
+    """End an import and say so in the audit log; its file is left to housekeeping.
 
     seconds: of work that no batch has counted.
     """
     await connection.execute("BEGIN")
     if await connection.execute(_END, job.id, state, reason, seconds) == "UPDATE 1":
-        await connection.execute("DELETE FROM import_chunks WHERE import_id = $1", job.id)
         await _audit(connection, job, f"import.{state}", {"reason": reason} if reason else {})
     await connection.execute("COMMIT")
 

@@ -1,0 +1,120 @@
+"""Housekeeping: what has served its time is deleted, a little at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+import structlog
+
+from protocol.errors import StoreUnavailable
+from registry.database import Database
+from registry.idempotency import KEPT
+from registry.store import CHANGES_KEPT_SECONDS
+
+log = structlog.get_logger("idnode.housekeeping")
+
+EVERY_SECONDS = 60.0
+
+ABANDONED_SECONDS = 3600
+"""An upload that has not grown for so long is given up."""
+
+MAX_BATCHES = 1000
+"""Transactions for one task in one round; what is left is the next round's."""
+
+_BATCH_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to clean up: `statement` deletes at most `rows` rows, older than `age` seconds."""
+
+    name: str
+    statement: str
+    rows: int
+    age: float = 0
+
+
+TASKS = (
+    Task(
+        "change_log",
+        """DELETE FROM change_log WHERE seq IN (
+               SELECT seq FROM change_log
+               WHERE created_at < now() - make_interval(secs => :age)
+               ORDER BY seq LIMIT :rows)""",
+        rows=1000,
+        age=CHANGES_KEPT_SECONDS,
+    ),
+    Task(
+        "idempotency_keys",
+        """DELETE FROM idempotency_keys
+           WHERE created_at < now() - make_interval(secs => :age)
+               AND (actor, key) IN (
+                   SELECT actor, key FROM idempotency_keys
+                   WHERE created_at < now() - make_interval(secs => :age)
+                   ORDER BY created_at LIMIT :rows)""",
+        rows=1000,
+        age=KEPT.total_seconds(),
+    ),
+    # The conditions stand outside too, where they are looked at again if somebody else has just
+    # changed the row: an upload that goes on after all is not cut off. Its chunks go with it.
+    Task(
+        "abandoned_uploads",
+        """DELETE FROM imports
+           WHERE state = 'uploading' AND updated_at < now() - make_interval(secs => :age)
+               AND id IN (
+                   SELECT id FROM imports
+                   WHERE state = 'uploading' AND updated_at < now() - make_interval(secs => :age)
+                   LIMIT :rows)""",
+        rows=1,
+        age=ABANDONED_SECONDS,
+    ),
+    Task(
+        "files_of_ended_imports",
+        """DELETE FROM import_chunks WHERE (import_id, number) IN (
+               SELECT c.import_id, c.number
+               FROM import_chunks AS c JOIN imports AS i ON i.id = c.import_id
+               WHERE i.finished_at < now() - make_interval(secs => :age)
+               LIMIT :rows)""",
+        rows=64,
+    ),
+)
+
+
+async def run_housekeeping(database: Database, stop: asyncio.Event) -> None:
+    """Clean up each minute until `stop` is set. While PostgreSQL is away, wait for it."""
+    while not stop.is_set():
+        try:
+            await clean_up(database, stop)
+        except StoreUnavailable as error:
+            log.warning("housekeeping_put_off", error=repr(error.__cause__ or error))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
+
+
+async def clean_up(database: Database, stop: asyncio.Event | None = None) -> dict[str, int]:
+    """Do one round; return how many rows each task has deleted. Raises StoreUnavailable."""
+    deleted = {}
+    for task in TASKS:
+        count = await _run(database, task, stop)
+        if count:
+            log.info("cleaned_up", what=task.name, rows=count)
+        deleted[task.name] = count
+    return deleted
+
+
+async def _run(database: Database, task: Task, stop: asyncio.Event | None) -> int:
+    total = 0
+    for _ in range(MAX_BATCHES):
+        if stop is not None and stop.is_set():
+            break
+        async with database.begin(within=_BATCH_SECONDS) as connection:
+            result = await connection.execute(
+                sa.text(task.statement), {"rows": task.rows, "age": task.age}
+            )
+        total += result.rowcount
+        if result.rowcount < task.rows:
+            break
+    return total
