@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import click
 
-from admin.commands import node
+from admin.commands import bench, demo, importing, node, people, resolving
 from admin.words import words
-
-CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
 @click.group(
-    context_settings=CONTEXT,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help=words(
         "Open secondary node of the industrial internet identifier resolution system.",
         "开放的工业互联网标识解析二级节点。",
@@ -21,10 +19,19 @@ def main() -> None:
     """Run the command line."""
 
 
-main.add_command(node.serve, "serve")
-main.add_command(node.migrate, "migrate")
-main.add_command(node.toplevel_command, "toplevel")
-main.add_command(node.version, "version")
+for _name, _command in {
+    "serve": node.serve,
+    "migrate": node.migrate,
+    "toplevel": node.toplevel_command,
+    "resolve": resolving.resolve,
+    "import": importing.import_file,
+    "user": people.user,
+    "key": people.key,
+    "demo": demo.demo,
+    "bench": bench.bench,
+    "version": node.version,
+}.items():
+    main.add_command(_command, _name)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import asyncpg
 import structlog
-from registry.housekeeping import run_housekeeping
 
 from admin import child
 from admin.waiting import Backoff, wait
 from protocol.errors import StoreUnavailable
 from registry.database import Database, unavailable
+from registry.housekeeping import run_housekeeping
 from registry.imports.job import run_imports
 from registry.metrics import Row
 from registry.services import Registry

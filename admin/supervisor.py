@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import time
@@ -78,7 +79,7 @@ def hold_port(settings: Settings) -> Iterator[int]:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(where)
     except OSError as error:
-        raise StartError(f"IDNODE_HTTP_PORT {address[0]}:{address[1]}: {error.strerror}") from None
+        raise StartError(f"IDNODE_HTTP_PORT {address[0]}:{address[1]}: {reason(error)}") from None
     with held:
         yield held.getsockname()[1]
 
@@ -121,7 +122,7 @@ class Supervisor:
             admin_port = await start_control(status, stack)
         except OSError as error:
             raise StartError(
-                f"IDNODE_ADMIN_PORT {settings.bind}:{settings.admin_port}: {error.strerror}"
+                f"IDNODE_ADMIN_PORT {settings.bind}:{settings.admin_port}: {reason(error)}"
             ) from None
         url = await self._database(status, stack)
         await prepare(url, datadir.bootstrap_token(settings))
@@ -135,8 +136,8 @@ class Supervisor:
             raise StartError("the workers did not become ready; the log says why")
         log.info(
             "node_ready",
-            http=f"http://{_host(settings.bind)}:{settings.http_port}",
-            admin=f"http://{_host(settings.bind)}:{admin_port}",
+            http=address(settings.bind, settings.http_port),
+            admin=address(settings.bind, admin_port),
             prefix=settings.prefix,
             workers=settings.workers,
             version=__version__,
@@ -227,7 +228,12 @@ async def _ensure_first_operator(url: str, token: str) -> None:
         await database.close()
 
 
-def _host(bind: str) -> str:
-    """Return a host that a browser on this machine can reach."""
+def address(bind: str, port: int) -> str:
+    """Return the URL at which this machine reaches what listens there."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104
-    return f"[{host}]" if ":" in host else host
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def reason(error: OSError) -> str:
+    """Return the system's word for what went wrong, without asyncio's around it."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

@@ -16,7 +16,7 @@ from admin.datadir import DataDirectoryError
 from admin.embedded import PostgresError
 from admin.postgres import KeptPostgres
 from admin.settings import Settings
-from admin.supervisor import StartError
+from admin.supervisor import StartError, reason
 from protocol.errors import StoreUnavailable
 from registry.database import Database
 from resolver.federation.toplevel import make_toplevel_app, prepare
@@ -67,6 +67,6 @@ async def _listen(settings: Settings, database: Database, stack: AsyncExitStack)
         await web.TCPSite(runner, settings.bind, settings.toplevel_port).start()
     except OSError as error:
         raise StartError(
-            f"IDNODE_TOPLEVEL_PORT {settings.bind}:{settings.toplevel_port}: {error.strerror}"
+            f"IDNODE_TOPLEVEL_PORT {settings.bind}:{settings.toplevel_port}: {reason(error)}"
         ) from None
     log.info("toplevel_ready", port=runner.addresses[0][1])

@@ -1,0 +1,111 @@
+"""A client of a node's HTTP port, for the commands that work through it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from admin.settings import Settings
+from admin.supervisor import address
+from admin.words import Failure
+from protocol.identifier import Identifier
+
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=120)
+
+
+class Refused(Failure):
+    """The node answered with an error. `problem` is the body of the answer, if it is JSON."""
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        detail = problem.get("detail") or problem.get("title") or ""
+        place = f"{problem['field']}: " if problem.get("field") else ""
+        super().__init__(f"HTTP {status}: {place}{detail}")
+        self.status = status
+        self.problem = problem
+
+
+class Client:
+    """Speaks to one node as one principal. Made by `connect`."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self.url = url
+
+    async def handle(self, identifier: Identifier) -> tuple[int, dict[str, Any]]:
+        """Resolve: return the HTTP status and the Handle JSON. Raises Failure."""
+        with self._reached():
+            async with self._session.get(f"{self.url}/api/handles/{identifier.to_url()}") as reply:
+                return reply.status, _object(await reply.read())
+
+    async def get(self, path: str, **query: str) -> dict[str, Any]:
+        """GET a resource below /api/v1. Raises Refused, Failure."""
+        return await self._call("GET", path, params=query)
+
+    async def post(self, path: str, body: object = None) -> dict[str, Any]:
+        """POST a JSON body below /api/v1. Raises Refused, Failure."""
+        if body is None:
+            return await self._call("POST", path)
+        headers = {"Content-Type": "application/json"}
+        return await self._call("POST", path, data=msgspec.json.encode(body), headers=headers)
+
+    async def upload(
+        self, path: str, pieces: AsyncIterator[bytes], media_type: str, **query: str
+    ) -> dict[str, Any]:
+        """POST a stream below /api/v1. Raises Refused, Failure."""
+        headers = {"Content-Type": media_type}
+        return await self._call("POST", path, data=pieces, headers=headers, params=query)
+
+    async def pages(self, path: str, **query: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield the items of all pages of a list. Raises Refused, Failure."""
+        while True:
+            page = await self.get(path, **query)
+            for item in page["items"]:
+                yield item
+            if page["next"] is None:
+                return
+            query["cursor"] = page["next"]
+
+    async def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        with self._reached():
+            async with self._session.request(
+                method, f"{self.url}/api/v1{path}", **arguments
+            ) as reply:
+                body = _object(await reply.read())
+                if reply.status >= 400:
+                    raise Refused(reply.status, body)
+                return body
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Failure(
+                f"the node at {self.url} does not answer: {error}",
+                f"节点 {self.url} 没有应答:{error}",
+            ) from error
+
+
+@contextlib.asynccontextmanager
+async def connect(url: str, token: str | None = None) -> AsyncIterator[Client]:
+    """Make a client that shows `token` with each request."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session:
+        yield Client(session, url.rstrip("/"))
+
+
+def node_url(settings: Settings) -> str:
+    """Return where the node of these settings answers."""
+    return address(settings.bind, settings.http_port)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
