@@ -10,8 +10,7 @@ What makes it safe:
 - *Only at a message boundary.* A connection starts on the short way. It stays there only while
   all that aiohttp was given are whole requests without bodies, and a request is answered only
   while aiohttp is idle (it waits for a message and holds none). As soon as anything else arrives
-  (half a head, a body, an upgrade, bytes while aiohttp works), the connection is aiohttp's for
-  good (`_long`).
+  (half a head, a body, an upgrade), the connection is aiohttp's for good (`_long`).
 - *Only plain heads.* The header block, compared as a whole, must be one that aiohttp's own parser
   has read as exactly one bodyless, keep-alive request, without any header that the long way
   looks at (`is_plain`). The verdict is remembered, for clients send the same block again and again.
@@ -142,56 +141,59 @@ class ShortRequestHandler(RequestHandler):
         if self._long or not data:  # empty: aiohttp wakes its own parser
             super().data_received(data)
             return
-        # aiohttp is idle only while it waits for a message that it has not been given.
-        waiter = self._waiter
-        if waiter is None or waiter.done() or self._messages:
-            self._long = True
-            super().data_received(data)
-            return
         if self._close or self._force_close:
             return
-
         started = perf_counter()
+        # aiohttp is idle only while it waits for a message that it has not been given. Else
+        # answers of its own are to come first.
+        waiter = self._waiter
+        idle = waiter is not None and not waiter.done() and not self._messages
         front = self._front
-        head = front.head
+        answers, head = front.answers, front.head
         replies: list[bytes] = []
         at, end = 0, len(data)
-        miss = 0  # where the first request ends that is plain but not cached
-        while at < end:
-            stop = data.find(b"\r\n\r\n", at) + 4
-            line = data.find(b"\r\n", at)
+        whole = 0  # up to here, what is not answered is whole, plain requests
+        while whole < end:
+            stop = data.find(b"\r\n\r\n", whole) + 4
+            line = data.find(b"\r\n", whole)
             if (
                 stop == 3
-                or not data.startswith(_START, at)
+                or not data.startswith(_START, whole)
                 or not data.startswith(_VERSION, line - _VERSION_LENGTH)
                 or not front.is_plain(data[line + 2 : stop])
             ):
                 break
-            target = data[at + _START_LENGTH : line - _VERSION_LENGTH]
-            answer = front.answers.get(target.upper())
-            if answer is None or not answer.prefix.live or answer.spelling is None:
-                miss = stop
-                break
-            answer.seen = True
-            replies.append(head)
-            replies.append(answer.http if target == answer.spelling else _spelled(answer, target))
-            at = stop
+            if idle:
+                target = data[whole + _START_LENGTH : line - _VERSION_LENGTH]
+                answer = answers.get(target.upper())
+                if answer is None or not answer.prefix.live or answer.spelling is None:
+                    idle = False
+                else:
+                    answer.seen = True
+                    replies.append(head)
+                    same = target == answer.spelling
+                    replies.append(answer.http if same else _spelled(answer, target))
+                    at = stop
+            whole = stop
 
         if replies:
-            assert self.transport is not None  # noqa: S101  (data comes from a transport)
+            self._reply(replies, started)
+        if at < end:
+            self._long = whole < end
+            super().data_received(data[at:] if at else data)
+
+    def _reply(self, replies: list[bytes], started: float) -> None:
+        """Write answers, a head and an end for each, and count them."""
+        if self.transport is not None:
             self.transport.write(b"".join(replies))
-            self._next_keepalive_close_time = front.loop.time() + self._keepalive_timeout
-            count = len(replies) // 2
-            took = perf_counter() - started
-            front.hits += count
-            front.seconds += took * count
-            if took > front.FAST:
-                front.slow_times.append((took, count))
-        if miss == end:
-            super().data_received(data[at:])
-        elif at < end:
-            self._long = True
-            super().data_received(data[at:])
+        front = self._front
+        self._next_keepalive_close_time = front.loop.time() + self._keepalive_timeout
+        count = len(replies) // 2
+        took = perf_counter() - started
+        front.hits += count
+        front.seconds += took * count
+        if took > front.FAST:
+            front.slow_times.append((took, count))
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read: its answers must not pile up here."""
