@@ -64,9 +64,13 @@ class _Reader:
 
     def text(self) -> str:
         try:
-            return self.octets().decode()
+            text = self.octets().decode()
         except UnicodeDecodeError:
             raise InvalidValue("a string is not UTF-8") from None
+        # As in json_api: PostgreSQL cannot store it in JSON, so such data stays bytes.
+        if "\0" in text:
+            raise InvalidValue("a string holds U+0000")
+        return text
 
     def end(self) -> None:
         if self._at != len(self._data):

@@ -196,6 +196,9 @@ async def ensure_operator(connection: AsyncConnection, name: str, role: str, tok
             field="token",
         )
     key, whole = digest(token)
+    # Processes that start together would otherwise collide in the index of the tokens.
+    lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext("idnode operators"))
+    await connection.execute(sa.select(lock))
     taken = sa.select(operators.c.id).where(operators.c.token_key == key, operators.c.name != name)
     if (await connection.execute(taken)).first():
         raise InvalidValue("the token is another operator's", field="token")

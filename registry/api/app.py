@@ -37,6 +37,7 @@ def make_app(registry: Registry) -> web.Application:
     """
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_observe, _problems])
     app[REGISTRY] = registry
+    app.on_response_prepare.append(_name_request)
     for resource in (enterprises, prefixes, identifiers, imports):
         app.add_routes(resource.routes)
     document = openapi.document()
@@ -81,8 +82,6 @@ async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse
     row = request.app[REGISTRY].row
     row.add("idnode_api_requests", kind)
     row.observe("idnode_api_duration_seconds", kind, seconds=seconds)
-    if not response.prepared:
-        response.headers["X-Request-Id"] = request[REQUEST_ID]
     log.info(
         "api_request",
         request_id=request[REQUEST_ID],
@@ -94,12 +93,20 @@ async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
+async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
+    if REQUEST_ID in request:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+
+
 @web.middleware
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn errors into problem+json."""
     try:
         return await handler(request)
     except IdnodeError as error:
+        if error.http_status >= 500:
+            cause = repr(error.__cause__)
+            log.warning("request_failed", request_id=_id_of(request), error=str(error), cause=cause)
         return problems.of_error(error, request, _id_of(request))
     except web.HTTPRequestEntityTooLarge:
         large = TooLarge(f"the body has more than {MAX_BODY_BYTES} bytes")

@@ -77,9 +77,7 @@ async def history(request: web.Request) -> web.Response:
     identifier = _identifier(request, sub_resource="history")
     kind = f"history of {identifier.key}"
     limit, position = page_limit(request), page_after(request, kind)
-    if position is not None and not (position.isascii() and position.isdecimal()):
-        raise MalformedRequest("not a cursor of this list", field="cursor")
-    before = None if position is None else int(position)
+    before = None if position is None else _version(position)
     async with open_work(request) as work:
         rows = await identifiers.history(work, identifier, before=before, limit=limit + 1)
     rows, cursor = cut_page(rows, limit, kind, lambda row: row.version)
@@ -93,6 +91,12 @@ async def history(request: web.Request) -> web.Response:
         for row in rows
     ]
     return respond(bodies.HistoryPage(items, cursor))
+
+
+def _version(position: str) -> int:
+    if not (position.isascii() and position.isdecimal() and len(position) <= 18):
+        raise MalformedRequest("not a cursor of this list", field="cursor")
+    return int(position)
 
 
 def _identifier(request: web.Request, *, sub_resource: str | None = None) -> Identifier:

@@ -1,4 +1,4 @@
-"""The registry's application on a real socket, with everybody's tokens, for the tests of its API."""
+"""The registry's application on a real socket, with everybody's tokens, for tests of its API."""
 
 from __future__ import annotations
 
