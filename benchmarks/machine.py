@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -42,8 +43,9 @@ def tree(pid: int) -> list[psutil.Process]:
 def pin(pid: int, core: int) -> None:
     """Hold a process, its threads and its descendants on one core, and what they start later."""
     for process in tree(pid):
-        for task in Path(f"/proc/{process.pid}/task").iterdir():
-            os.sched_setaffinity(int(task.name), {core})
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            for task in Path(f"/proc/{process.pid}/task").iterdir():
+                os.sched_setaffinity(int(task.name), {core})
 
 
 def cpu_seconds(pids: list[int]) -> float:

@@ -1,0 +1,58 @@
+"""The benchmarks run from end to end and report every row. Their figures are not judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+ALWAYS = {"memory_resident", "memory_counted", "import", "update_seen", "second_start"}
+WITH_WRK = {
+    "aiohttp",
+    "cached_uniform_nginx",
+    "cached_uniform_aiohttp",
+    "cached_zipf_nginx",
+    "cached_zipf_aiohttp",
+    "miss",
+    "registration",
+}
+WITH_NGINX = {"nginx"}
+
+
+@pytest.mark.timeout(300)
+def test_report_has_every_row(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--no-install"]
+    result = subprocess.run(
+        [*command, "--output", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+
+    report = json.loads((tmp_path / "latest.json").read_bytes())
+    rows = {row["key"]: row for row in report["rows"]}
+    assert sorted(row["key"] for row in report["rows"]) == sorted(ALWAYS | WITH_WRK | WITH_NGINX)
+    for key, row in rows.items():
+        if row["figure"] is None:
+            assert key not in ALWAYS, f"{key} was not measured: {row['note']}"
+            assert "is not installed" in row["note"], f"{key} does not say why"
+        else:
+            assert row["figure"] > 0, f"{key} measured nothing"
+    table = (tmp_path / "latest.md").read_text()
+    assert all(f"| {row['name']} |" in table for row in rows.values())
+    assert {"cpu", "kernel", "python", "postgres", "nginx", "wrk"} <= set(report["machine"])
+
+
+def test_unknown_option_is_wrong_usage() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--fast"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "--fast" in result.stderr
