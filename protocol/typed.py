@@ -30,8 +30,17 @@ _HASH_BY_ALL = 2
 _MAX_ENTRIES = 1024
 
 
-def _string(text: str | bytes) -> bytes:
-    octets = text.encode() if isinstance(text, str) else text
+def _string(text: str) -> bytes:
+    # A NUL has no place in a PostgreSQL text, where these strings are kept as JSON.
+    if "\0" in text:
+        raise InvalidValue("a string holds a NUL")
+    try:
+        return _octets(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidValue("a string holds half of a surrogate pair") from None
+
+
+def _octets(octets: bytes) -> bytes:
     return struct.pack(">I", len(octets)) + octets
 
 
@@ -256,7 +265,7 @@ def _server_from_json(value: object) -> bytes:
     return (
         struct.pack(">I", server_id)
         + address.packed.rjust(16, b"\0")
-        + _string(key)
+        + _octets(key)
         + _list("interfaces", interfaces, _interface_from_json)
     )
 
