@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.machine import Cores, pin
 from benchmarks.plan import NODE_PREFIX
-from benchmarks.servers import Server, ServerError, end, free_port, wait_until
+from benchmarks.servers import ROOT, Server, ServerError, end, free_port, wait_until
 
 _START_SECONDS = 60
 _STOP_SECONDS = 30
@@ -87,13 +87,15 @@ def serve(
         "CACHE_BYTES": str(cache_bytes),
         "LOG_LEVEL": "warning",
     }
+    settings = {f"IDNODE_{name}": value for name, value in settings.items()}
     others = {name: v for name, v in os.environ.items() if not name.startswith("IDNODE_")}
     log = directory / "serve.log"
     with log.open("ab") as output:
         started = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, "-m", "admin.cli", "serve"],
-            env={**others, **{f"IDNODE_{name}": value for name, value in settings.items()}},
+            cwd=directory,  # away from the idnode.toml of whoever measures
+            env={**others, **settings, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

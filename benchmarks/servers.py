@@ -14,7 +14,9 @@ from pathlib import Path
 
 from benchmarks.machine import find, pin, tree
 
-_ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
+"""The source tree that is measured."""
+
 _START_SECONDS = 20
 _STOP_SECONDS = 20
 _INSTALL_SECONDS = 300
@@ -103,7 +105,7 @@ def end(process: subprocess.Popen[bytes], seconds: float = _STOP_SECONDS) -> Non
 def _running(command: list[str], port: int, core: int, log: Path) -> Iterator[Server]:
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
         wait_until(lambda: process.poll() is not None or listens(port), command[0], _START_SECONDS)
