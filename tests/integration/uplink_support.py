@@ -65,7 +65,7 @@ async def eventually(
     """Look until there is something true, and return it; fail with `promise` at the deadline."""
     try:
         async with asyncio.timeout(within):
-            while not (found := await look()):  # noqa: ASYNC110  (what is looked at is elsewhere)
+            while not (found := await look()):
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"not so within {within} s: {promise}") from None
