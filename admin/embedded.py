@@ -21,6 +21,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -113,7 +114,12 @@ class EmbeddedPostgres:
             return None
         owner = self.directory.stat().st_uid
         if owner != 0:
-            return owner
+            try:
+                return pwd.getpwuid(owner).pw_uid
+            except KeyError:
+                raise PostgresError(
+                    f"{self.directory} is of user {owner}, who has no account"
+                ) from None
         for name in ("postgres", "nobody"):
             try:
                 return pwd.getpwnam(name).pw_uid
@@ -126,7 +132,7 @@ class EmbeddedPostgres:
     def _command(self, name: str, *arguments: str, uid: int | None) -> None:
         result = subprocess.run(
             [self.binaries / name, *arguments],
-            user=uid,
+            **_as_user(uid),
             cwd=self.directory,
             env=_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
@@ -155,7 +161,7 @@ class EmbeddedPostgres:
         if (self.data / "postmaster.pid").exists():
             status = subprocess.run(
                 [self.binaries / "pg_ctl", "status", "-D", self.data],
-                user=uid,
+                **_as_user(uid),
                 cwd=self.directory,
                 env=_ENVIRONMENT,
                 capture_output=True,
@@ -170,7 +176,7 @@ class EmbeddedPostgres:
         with (self.directory / "postgres.log").open("ab") as output:
             self.process = subprocess.Popen(
                 [self.binaries / "postgres", "-D", self.data, "-k", self._socket, *options],
-                user=uid,
+                **_as_user(uid),
                 cwd=self.directory,
                 env=_ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
@@ -209,6 +215,17 @@ class EmbeddedPostgres:
 
 
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _as_user(uid: int | None) -> dict[str, Any]:
+    """Return the arguments of subprocess that run a program as that user, with nothing of root's.
+
+    Not even its groups: directories that are closed to them would then be closed to the server,
+    whatever they allow to others.
+    """
+    if uid is None:
+        return {}
+    return {"user": uid, "group": pwd.getpwuid(uid).pw_gid, "extra_groups": ()}
 
 
 def _socket_directory(directory: Path) -> Path:
