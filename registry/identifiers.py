@@ -48,6 +48,76 @@ _CURRENT = (
     identifiers.c.updated_at,
 )
 
+# The statements of the write path are built once; a request only gives them parameters.
+_PREFIX = sa.bindparam("at_prefix", type_=identifiers.c.prefix.type)
+_SUFFIX_KEY = sa.bindparam("at_suffix_key", type_=identifiers.c.suffix_key.type)
+_SAME = (identifiers.c.prefix == _PREFIX, identifiers.c.suffix_key == _SUFFIX_KEY)
+
+
+def _target_statement() -> sa.Select[Any]:
+    there = (
+        sa.select(identifiers.c.version, _values.label("values_"))
+        .where(*_SAME)
+        .with_for_update()
+        .lateral()
+    )
+    return (
+        sa.select(
+            prefixes.c.enterprise_id,
+            prefixes.c.hosting,
+            prefixes.c.status,
+            there.c.version,
+            there.c.values_,
+        )
+        .select_from(prefixes.outerjoin(there, sa.true()))
+        .where(prefixes.c.prefix == _PREFIX)
+    )
+
+
+def _logged(statement: Any, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Return `statement` with its line in the audit log: both in one round trip."""
+    written = statement.returning(*_CURRENT, *more).cte("written")
+    logged = (
+        audit_log.insert()
+        .from_select(
+            ["actor", "action", "subject", "detail", "request_id"],
+            sa.select(
+                sa.bindparam("actor", type_=sa.Text),
+                sa.bindparam("action", type_=sa.Text),
+                sa.bindparam("subject", type_=sa.Text),
+                sa.func.jsonb_build_object("version", written.c.version),
+                sa.bindparam("request_id", type_=sa.Text),
+            ),
+        )
+        .cte("logged")
+    )
+    return sa.select(written).add_cte(logged)
+
+
+_ONE = [identifiers.c.prefix, identifiers.c.suffix_key]
+_VALUES = sa.bindparam("new_values", type_=_values.type)
+_NEW = insert(identifiers).values(
+    prefix=_PREFIX,
+    suffix_key=_SUFFIX_KEY,
+    suffix=sa.bindparam("new_suffix", type_=identifiers.c.suffix.type),
+    values=_VALUES,
+    template=sa.bindparam("new_template", type_=sa.Text),
+)
+# PostgreSQL marks the row that it locked for ON CONFLICT DO UPDATE: it was there before.
+_CREATED = sa.literal_column("(identifiers.xmax = 0)", sa.Boolean).label("created")
+
+_TARGET = _target_statement()
+_INSERT = _logged(_NEW.on_conflict_do_nothing(index_elements=_ONE), _CREATED)
+_UPSERT = _logged(
+    _NEW.on_conflict_do_update(
+        index_elements=_ONE,
+        set_={name: _NEW.excluded[name] for name in ("suffix", "values", "template")},
+    ),
+    _CREATED,
+)
+_UPDATE = _logged(identifiers.update().where(*_SAME).values({_values: _VALUES}))
+_DELETE = _logged(identifiers.delete().where(*_SAME))
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -110,25 +180,16 @@ async def put(
         check_text(template, "template", maximum=MAX_TEMPLATE)
     before = await _target(work, identifier)
     when.check(before.version)
-    statement = insert(identifiers).values(
-        prefix=identifier.prefix,
-        suffix_key=identifier.suffix_key,
-        suffix=identifier.suffix,
-        values=encoded,
-        template=template,
+    only_new = before.version is None and when.none_match is not None
+    row = await _write(
+        work,
+        identifier,
+        "identifier.put",
+        _INSERT if only_new else _UPSERT,
+        new_suffix=identifier.suffix,
+        new_values=encoded,
+        new_template=template,
     )
-    one = [identifiers.c.prefix, identifiers.c.suffix_key]
-    if before.version is None and when.none_match is not None:
-        statement = statement.on_conflict_do_nothing(index_elements=one)
-    else:
-        new = statement.excluded
-        statement = statement.on_conflict_do_update(
-            index_elements=one,
-            set_={"suffix": new.suffix, "values": new["values"], "template": new.template},
-        )
-    # PostgreSQL marks the row that it locked for ON CONFLICT DO UPDATE: it was there before.
-    created = sa.literal_column("(identifiers.xmax = 0)", sa.Boolean).label("created")
-    row = await _write(work, identifier, "identifier.put", statement, created)
     if row is None:  # somebody was faster, after `_target` had found nothing to lock
         raise PreconditionFailed("the identifier is there", field="If-None-Match")
     return row, row.created
@@ -157,12 +218,8 @@ async def patch(
         if merged.pop(index, None) is None:
             raise InvalidValue(f"there is no value {index}", field=f"remove[{position}]")
     merged.update(changed)
-    statement = (
-        identifiers.update()
-        .where(*_same(identifier))
-        .values({_values: _bounded(list(merged.values()))})
-    )
-    row = await _write(work, identifier, "identifier.patch", statement)
+    bounded = _bounded(list(merged.values()))
+    row = await _write(work, identifier, "identifier.patch", _UPDATE, new_values=bounded)
     assert row is not None  # noqa: S101  (`_target` holds its lock)
     return row
 
@@ -173,15 +230,14 @@ async def delete(work: Work, identifier: Identifier, *, when: Condition) -> None
     when.check(before.version)
     if before.version is None:
         raise HandleNotFound(f"{identifier} is not registered")
-    statement = identifiers.delete().where(*_same(identifier))
-    await _write(work, identifier, "identifier.delete", statement)
+    await _write(work, identifier, "identifier.delete", _DELETE)
 
 
 async def get(work: Work, identifier: Identifier) -> Record:
     """Return one identifier of a prefix that the caller may see. Raises HandleNotFound."""
     await _may_read(work, identifier)
-    query = sa.select(*_CURRENT).where(*_same(identifier))
-    row = (await work.connection.execute(query)).one_or_none()
+    query = sa.select(*_CURRENT).where(*_SAME)
+    row = (await work.connection.execute(query, _key(identifier))).one_or_none()
     if row is None:
         raise HandleNotFound(f"{identifier} is not registered")
     return row
@@ -206,7 +262,7 @@ async def history(
             identifiers.c.updated_at.label("valid_from"),
             sa.cast(sa.null(), past.c.valid_to.type).label("valid_to"),
             sa.false().label("deleted"),
-        ).where(*_same(identifier)),
+        ).where(*_SAME),
         sa.select(
             past.c.version,
             past.c.prefix,
@@ -216,22 +272,19 @@ async def history(
             past.c.valid_from,
             past.c.valid_to,
             past.c.deleted,
-        ).where(past.c.prefix == identifier.prefix, past.c.suffix_key == identifier.suffix_key),
+        ).where(past.c.prefix == _PREFIX, past.c.suffix_key == _SUFFIX_KEY),
     ).subquery()
     query = sa.select(versions).order_by(versions.c.version.desc()).limit(limit)
     if before is not None:
         query = query.where(versions.c.version < before)
-    rows = (await work.connection.execute(query)).all()
+    rows = (await work.connection.execute(query, _key(identifier))).all()
     if not rows and before is None:
         raise HandleNotFound(f"{identifier} was never registered")
     return rows
 
 
-def _same(identifier: Identifier) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    return (
-        identifiers.c.prefix == identifier.prefix,
-        identifiers.c.suffix_key == identifier.suffix_key,
-    )
+def _key(identifier: Identifier) -> dict[str, str]:
+    return {"at_prefix": identifier.prefix, "at_suffix_key": identifier.suffix_key}
 
 
 def _encode(work: Work, values: object) -> list[dict[str, Any]]:
@@ -257,24 +310,7 @@ async def _target(work: Work, identifier: Identifier) -> Record:
     Raises ServerNotResponsible for a prefix that is not registered here, InsufficientPermission
     for one of another enterprise, Conflict for one that is not hosted here or not active.
     """
-    there = (
-        sa.select(identifiers.c.version, _values.label("values_"))
-        .where(*_same(identifier))
-        .with_for_update()
-        .lateral()
-    )
-    query = (
-        sa.select(
-            prefixes.c.enterprise_id,
-            prefixes.c.hosting,
-            prefixes.c.status,
-            there.c.version,
-            there.c.values_,
-        )
-        .select_from(prefixes.outerjoin(there, sa.true()))
-        .where(prefixes.c.prefix == identifier.prefix)
-    )
-    row = (await work.connection.execute(query)).one_or_none()
+    row: Record | None = (await work.connection.execute(_TARGET, _key(identifier))).one_or_none()
     if row is None:
         raise ServerNotResponsible(f"prefix {identifier.prefix} is not registered here")
     work.principal.require(OPERATOR, enterprise=row.enterprise_id)
@@ -294,30 +330,17 @@ async def _may_read(work: Work, identifier: Identifier) -> None:
 
 
 async def _write(
-    work: Work,
-    identifier: Identifier,
-    action: str,
-    statement: Any,
-    *more: sa.ColumnElement[Any],
+    work: Work, identifier: Identifier, action: str, statement: sa.Select[Any], **new: object
 ) -> Record | None:
-    """Run `statement` with its line in the audit log in one round trip; return the row."""
-    written = statement.returning(*_CURRENT, *more).cte("written")
-    logged = (
-        audit_log.insert()
-        .from_select(
-            ["actor", "action", "subject", "detail", "request_id"],
-            sa.select(
-                sa.literal(work.principal.actor),
-                sa.literal(action),
-                sa.literal(str(identifier)),
-                sa.func.jsonb_build_object("version", written.c.version),
-                sa.literal(work.request_id, sa.Text),
-            ),
-        )
-        .cte("logged")
-    )
-    query = sa.select(written).add_cte(logged)
-    row = (await work.connection.execute(query)).one_or_none()
+    """Run a statement made by `_logged`; return the row, None if it wrote nothing."""
+    line = {
+        "actor": work.principal.actor,
+        "action": action,
+        "subject": str(identifier),
+        "request_id": work.request_id,
+    }
+    result = await work.connection.execute(statement, {**_key(identifier), **line, **new})
+    row: Record | None = result.one_or_none()
     if row is not None:
         work.changes(identifier.prefix, [identifier.suffix_key])
     return row
