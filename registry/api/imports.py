@@ -49,7 +49,9 @@ async def create(request: web.Request) -> web.Response:
         import_id = await uploads.begin(work, format_, prefix)
     database = request.app[REGISTRY].database
     async with uploads.discarded_on_error(database, import_id):
-        stored = await uploads.store(database, import_id, lambda: _read(request))
+        stored = await uploads.store(
+            database, import_id, lambda: _read(request), maximum=uploads.MAX_UPLOAD_BYTES
+        )
         async with open_work(request) as work:
             made, replayed = await _queue(request, work, key, import_id, stored)
     return to_response(made, replayed=replayed)
@@ -61,7 +63,8 @@ async def _queue(
     """Queue the import, or return the answer that the same request with this key got before."""
     actor = work.principal.actor
     if key is not None:
-        print_ = idempotency.fingerprint(request.method, request.rel_url.raw_path_qs, stored.digest)
+        path = f"{request.path} {_format(request)} {_prefix(request)}"
+        print_ = idempotency.fingerprint(request.method, path, stored.digest)
         earlier = await idempotency.claim(work.connection, actor, key, print_, work.now)
         if earlier is not None:
             await uploads.discard(work, import_id)

@@ -209,11 +209,12 @@ async def _connected(database: Database) -> AsyncIterator[asyncpg.Connection]:
 async def _listening(
     database: Database,
 ) -> AsyncIterator[tuple[asyncpg.Connection, asyncio.Event]]:
-    """Open a connection that hears of queued imports, and the event that it sets."""
+    """Open a connection that hears of queued imports; the event tells of one, and of its loss."""
     wake = asyncio.Event()
     with unavailable():
         async with _connected(database) as connection:
             await connection.add_listener(CHANNEL, lambda *_: wake.set())
+            connection.add_termination_listener(lambda *_: wake.set())
             yield connection, wake
 
 

@@ -179,7 +179,7 @@ class _CsvSplitter:
             self._rest.append(text)
             self._rest_length += len(text)
         open_length = self._open_length + self._rest_length
-        _check_length(self.row, open_length, "characters (is there a quote that is not closed?)")
+        _check_length(self.row, open_length, "characters")
 
     def end(self) -> Iterator[Block[list[str]]]:
         """Yield the rows that the end of the file completes."""

@@ -85,7 +85,7 @@ async def store(
     import_id: uuid.UUID,
     read: Callable[[], Awaitable[bytes]],
     *,
-    maximum: int = MAX_UPLOAD_BYTES,
+    maximum: int,
     silence: float = READ_SECONDS,
 ) -> Stored:
     """Store a body under an import that waits for it, one short transaction for each piece.
