@@ -136,6 +136,8 @@ def by_the_api(
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+# The reader refuses a file with a NUL.
+CELL_TEXTS = TEXTS.filter(lambda text: "\0" not in text)
 SUFFIXES = st.one_of(st.from_regex(r"[A-Za-z0-9\\/-]{1,20}", fullmatch=True), TEXTS)
 TYPES = st.sampled_from(["URL", "NAME", "hs_admin", "HS_SITE", "类型", "a b", "", "X\t"])
 DATA = st.one_of(
@@ -185,7 +187,9 @@ def test_an_ndjson_row_is_stored_as_the_api_would_store_it(
 
 
 @settings(max_examples=200)
-@given(SUFFIXES, st.lists(TEXTS, min_size=3, max_size=3), st.sampled_from(["", "60", "1e3", "-1"]))
+@given(
+    SUFFIXES, st.lists(CELL_TEXTS, min_size=3, max_size=3), st.sampled_from(["", "60", "1e3", "-1"])
+)
 def test_a_csv_row_is_stored_as_the_api_would_store_it(
     suffix: str, cells: list[str], ttl: str
 ) -> None:
