@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from registry import principals
 from registry.database import Database
-from registry.schema import api_keys, audit_log, outbox
+from registry.schema import api_keys, audit_log, enterprises, operators, outbox
 from tests.integration.registry_client import CONTACT, SITE, Node, credit_code, running
 
 
@@ -229,3 +230,35 @@ async def test_each_write_has_its_line_in_the_audit_log_with_the_request_id(node
         (f"key:{key_id}", "identifier.delete", f"{prefix}/SN-1", "delete-1"),
         ("operator:desk", "prefix.revoke", prefix, "r"),
     ]
+
+
+async def test_applications_at_the_same_time_get_numbers_of_their_own(node: Node) -> None:
+    enterprise, key = await node.enterprise(1)
+    body = {"enterprise_id": enterprise, "hosting": "hosted"}
+    wished = {**body, "prefix": "88.118.3"}
+    answers = await asyncio.gather(
+        *(node.call("POST", "/prefixes", key, body) for _ in range(9)),
+        *(node.call("POST", "/prefixes", key, wished) for _ in range(2)),
+    )
+    given = [answer["prefix"] for status, answer, _ in answers if status == 201]
+    assert len(given) == len(set(given))
+    assert "88.118.3" in given
+    # Only who wished for a number that another got may be refused.
+    assert [status for status, _, _ in answers[:9]] == [201] * 9
+    assert {status for status, _, _ in answers[9:]} <= {201, 409}
+
+
+async def test_revoked_operators_and_closed_enterprises_are_shut_out(node: Node) -> None:
+    enterprise, key = await node.enterprise(1)
+    async with node.database.begin() as connection:
+        await connection.execute(enterprises.update().values(status="closed"))
+        await connection.execute(
+            operators.update().where(operators.c.name == "desk").values(revoked_at=sa.func.now())
+        )
+    assert (await node.call("GET", "/prefixes", key))[0] == 401
+    assert (await node.call("GET", "/prefixes", node.reviewer))[0] == 401
+    before = await node.counts()
+    body = {"enterprise_id": enterprise, "hosting": "hosted"}
+    assert (await node.call("POST", "/prefixes", node.operator, body))[0] == 409
+    assert (await node.call("POST", f"/enterprises/{enterprise}/keys", node.operator))[0] == 409
+    assert await node.counts() == before
