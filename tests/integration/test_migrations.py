@@ -30,7 +30,7 @@ async def _fill(database: Database) -> None:
             """
             WITH e AS (
                 INSERT INTO enterprises (name, credit_code, industry, contact)
-                VALUES ('Pump Works', '91350211M000100Y43', 'C3441', '{}') RETURNING id)
+                VALUES ('Pump Works', '91350211M000100Y46', 'C3441', '{}') RETURNING id)
             INSERT INTO prefixes (prefix, enterprise_id, hosting, status)
                 SELECT '88.118.35', id, 'hosted', 'active' FROM e"""
         )

@@ -51,7 +51,7 @@ async def sql(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.execute(
         """WITH e AS (
                INSERT INTO enterprises (name, credit_code, industry, contact)
-               VALUES ('Pump Works', '91350211M000100Y43', 'C3441', '{}') RETURNING id)
+               VALUES ('Pump Works', '91350211M000100Y46', 'C3441', '{}') RETURNING id)
            INSERT INTO prefixes (prefix, enterprise_id, hosting, status)
                SELECT unnest(ARRAY['88.118.35', '88.118.36']), id, 'hosted', 'active' FROM e"""
     )
