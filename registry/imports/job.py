@@ -20,7 +20,7 @@ from protocol.errors import StoreUnavailable
 from registry.database import Database, unavailable
 from registry.imports import merge
 from registry.imports.batches import Batch, read_batches
-from registry.imports.merge import MAX_ERRORS, STAGING, Import, Overtaken
+from registry.imports.merge import MAX_ERRORS, STAGING, Course, Import, Overtaken
 from registry.imports.readers import Unreadable
 from registry.services import Registry
 
@@ -139,7 +139,7 @@ async def _work(
 ) -> None:
     """Write batch after batch until the file ends or `stop` is set. Raises Unreadable."""
     await writer.execute(STAGING, timeout=_STEP_SECONDS)
-    failed = job.failed
+    course = Course(room=MAX_ERRORS - job.failed)
     async with _connected(registry.database) as reader:
         chunks = _chunks(reader, job)
         batches = read_batches(
@@ -148,9 +148,7 @@ async def _work(
         async with contextlib.aclosing(_one_ahead(batches)) as ahead:
             async for batch in ahead:
                 async with asyncio.timeout(_STEP_SECONDS):
-                    room = MAX_ERRORS - failed
-                    await merge.write(writer, job, batch, room=room, seconds=watch.lap())
-                failed += len(batch.refusals)
+                    await merge.write(writer, job, batch, course, seconds=watch.lap())
                 registry.row.add("idnode_import_rows", "done", by=batch.accepted)
                 registry.row.add("idnode_import_rows", "failed", by=len(batch.refusals))
                 if stop is not None and stop.is_set():

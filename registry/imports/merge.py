@@ -75,12 +75,24 @@ class Overtaken(Exception):
     """The import went on without us: another process works on it, or it is gone."""
 
 
+@dataclass(slots=True)
+class Course:
+    """What one attempt at an import learns on its way.
+
+    room: for how many refusals there is still space. fresh: so far nothing in the file was
+    registered already.
+    """
+
+    room: int
+    fresh: bool = True
+
+
 async def write(
-    connection: asyncpg.Connection, job: Import, batch: Batch, *, room: int, seconds: float
+    connection: asyncpg.Connection, job: Import, batch: Batch, course: Course, *, seconds: float
 ) -> None:
     """Commit one batch. Raises Overtaken; on any error the caller drops the connection.
 
-    room: for how many refusals there is still space. seconds: how long the batch took.
+    seconds: how long the batch took.
     """
     await connection.execute("BEGIN")
     await _refuse_prefixes(connection, job, batch)
@@ -91,10 +103,13 @@ async def write(
     if moved != "UPDATE 1":
         raise Overtaken
     if done:
-        await connection.copy_to_table("import_rows", source=_source(batch), columns=COLUMNS)
-        await connection.execute(_MERGE)
-    if failed and room > 0:
-        await _store_refusals(connection, job, batch.refusals[:room])
+        course.fresh = course.fresh and await _insert(connection, batch)
+        if not course.fresh:
+            await connection.copy_to_table("import_rows", source=_source(batch), columns=COLUMNS)
+            await connection.execute(_MERGE)
+    if failed and course.room > 0:
+        await _store_refusals(connection, job, batch.refusals[: course.room])
+        course.room -= failed
     detail = {"after_row": batch.after, "to_row": batch.last, "done": done, "failed": failed}
     await _audit(connection, job, "import.batch", detail)
     await connection.execute("COMMIT")
@@ -119,6 +134,17 @@ def _why_not(job: Import, prefix: Any) -> str | None:
     if prefix["status"] != ACTIVE:
         return f"is {prefix['status']}"
     return None if prefix["hosting"] == HOSTED else "is delegated: it lives on another node"
+
+
+async def _insert(connection: asyncpg.Connection, batch: Batch) -> bool:
+    """Register a batch of new identifiers, twice as fast as by merging; False if one was there."""
+    await connection.execute("SAVEPOINT fresh")
+    try:
+        await connection.copy_to_table("identifiers", source=_source(batch), columns=COLUMNS)
+    except asyncpg.UniqueViolationError:
+        await connection.execute("ROLLBACK TO SAVEPOINT fresh")
+        return False
+    return True
 
 
 async def _source(batch: Batch) -> AsyncIterator[bytes]:

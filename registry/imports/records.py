@@ -61,6 +61,9 @@ def _visible(work: Work) -> list[sa.ColumnElement[bool]]:
     """Operators see all imports, an enterprise its own, anybody else none."""
     if work.principal.role == OPERATOR:
         return []
+    # The import of an operator has no enterprise; neither has a reviewer, who shall not see it.
+    if work.principal.enterprise_id is None:
+        return [sa.false()]
     return [imports.c.enterprise_id == work.principal.enterprise_id]
 
 

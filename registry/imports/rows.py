@@ -17,7 +17,7 @@ import msgspec
 
 from protocol import json_api
 from protocol.errors import IdnodeError, InvalidHandle, InvalidValue
-from protocol.identifier import MAX_REGISTERED_CHARACTERS, Identifier, check_registrable, fold
+from protocol.identifier import Identifier, check_registrable, fold
 from protocol.typed import JSON_FORMAT
 from protocol.values import DEFAULT_TTL, MAX_DATA_BYTES, MAX_INDEX, MAX_TTL, check_values
 from registry.identifiers import MAX_TEMPLATE, MAX_VALUES_BYTES
@@ -33,6 +33,8 @@ _PLAIN_LENGTH = MAX_DATA_BYTES // 4
 """Characters that are within the limit of data whatever they are."""
 
 _VALUE_HEADER = re.compile(r"(?:([0-9]{1,10}):)?([^:]+)")
+# A suffix that is right under any prefix: short, visible ASCII, no space at an end.
+_is_ordinary = re.compile(r"[!-~](?:[ -~]{0,125}[!-~])?").fullmatch
 _RESERVED = ("identifier", "suffix", "ttl")
 
 
@@ -214,16 +216,6 @@ def _is_registrable(prefix: str) -> bool:
     except InvalidHandle:
         return False
     return True
-
-
-def _is_ordinary(suffix: str) -> bool:
-    """Whether the suffix is right under any prefix: short, visible ASCII, no space around it."""
-    return (
-        0 < len(suffix) < MAX_REGISTERED_CHARACTERS // 2
-        and suffix.isascii()
-        and suffix.isprintable()
-        and suffix[0] != " " != suffix[-1]
-    )
 
 
 def _line(place: tuple[str, str], values: str, template: str | None) -> Line:

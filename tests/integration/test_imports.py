@@ -83,6 +83,22 @@ async def test_the_same_rows_again_make_no_new_versions_and_changed_ones_do(
     assert row[0] == 10
 
 
+async def test_new_and_known_rows_may_be_mixed_in_any_order(
+    node: Node, works: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_ROWS", 10)
+    key, prefix = works
+    rows = csv_file(prefix, 60).splitlines(keepends=True)
+    await imported(node, key, b"".join([rows[0], *rows[25:30], rows[41]]))
+    before = await query(node, "SELECT suffix_key, version FROM identifiers ORDER BY 1")
+    record = await imported(node, key, b"".join(rows))
+    assert (record["done"], record["failed"]) == (60, 0)
+    after = await query(node, "SELECT suffix_key, version FROM identifiers ORDER BY 1")
+    assert len(after) == 60
+    assert [row for row in after if row in before] == before
+    assert await query(node, "SELECT FROM identifier_history") == []
+
+
 async def test_of_rows_with_one_identifier_the_last_wins(
     node: Node, works: tuple[str, str]
 ) -> None:
@@ -270,7 +286,7 @@ async def test_a_connection_lost_in_the_middle_is_made_again_without_a_restart(
                 await query(
                     node,
                     """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                       WHERE query LIKE '%INSERT INTO identifiers AS i%'
+                       WHERE query LIKE 'COPY %identifiers%'
                        AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()""",
                 )
             )

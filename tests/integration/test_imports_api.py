@@ -151,8 +151,11 @@ async def test_an_operator_may_import_under_any_prefix(node: Node, works: tuple[
     key, prefix = works
     record = await imported(node, node.operator, csv_file(prefix, 5))
     assert record["done"] == 5
-    status, _, _ = await node.call("GET", f"/imports/{record['id']}", key)
-    assert status == 404, "an operator's import is not the enterprise's"
+    for token in (key, node.reviewer):
+        status, _, _ = await node.call("GET", f"/imports/{record['id']}", token)
+        assert status == 404, "an operator's import is seen by operators alone"
+        _, listed, _ = await node.call("GET", "/imports", token)
+        assert listed["items"] == []
 
 
 async def test_the_same_upload_with_one_idempotency_key_is_one_import(
