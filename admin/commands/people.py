@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import click
+import sqlalchemy.exc
+from asyncpg import UndefinedTableError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.commands.options import json_option, settings_options
@@ -100,4 +102,11 @@ def _in_transaction(
         except IdnodeError as error:
             place = f"{error.field}: " if error.field else ""
             raise Failure(f"{place}{error.detail}") from error
+        except sqlalchemy.exc.ProgrammingError as error:
+            if error.orig is None or not isinstance(error.orig.__cause__, UndefinedTableError):
+                raise
+            raise Failure(
+                "the database has no tables yet: run idnode migrate first",
+                "数据库尚无数据表:请先运行 idnode migrate",
+            ) from error
     return result

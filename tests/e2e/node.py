@@ -155,17 +155,17 @@ class Node:
         return self.call("PUT", f"/api/v1/identifiers/{prefix}/{suffix}", body)
 
 
-def environment(**settings: object) -> dict[str, str]:
+def environment(*, language: str = "C.UTF-8", **settings: object) -> dict[str, str]:
     """The environment of a command with these settings and no others."""
     others = {name: v for name, v in os.environ.items() if not name.startswith("IDNODE_")}
     given = {f"IDNODE_{name.upper()}": str(value) for name, value in settings.items()}
-    return {**others, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", **given}
+    return {**others, "PYTHONPATH": str(ROOT), "LC_ALL": language, **given}
 
 
-def command(*arguments: str, cwd: Path, **settings: object) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, cwd: Path, **settings: Any) -> subprocess.CompletedProcess[str]:
     """Run `idnode ARGUMENTS` to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "admin.cli", *arguments],
+        [sys.executable, "-P", "-m", "admin.cli", *arguments],
         cwd=cwd,
         env=environment(**settings),
         stdin=subprocess.DEVNULL,
@@ -177,7 +177,7 @@ def command(*arguments: str, cwd: Path, **settings: object) -> subprocess.Comple
 
 
 @contextlib.contextmanager
-def serve(directory: Path, *, ready: bool = True, **settings: object) -> Iterator[Node]:
+def serve(directory: Path, **settings: Any) -> Iterator[Node]:
     """Run `idnode serve` for the length of the block.
 
     --lifeline ends it even if the tests are killed. It ends in order, or all of it is killed.
@@ -187,7 +187,7 @@ def serve(directory: Path, *, ready: bool = True, **settings: object) -> Iterato
     log = directory / "serve.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "admin.cli", "serve", "--lifeline"],
+            [sys.executable, "-P", "-m", "admin.cli", "serve", "--lifeline"],
             cwd=directory,
             env=environment(
                 **{
@@ -205,8 +205,7 @@ def serve(directory: Path, *, ready: bool = True, **settings: object) -> Iterato
         )
     node = Node(data_dir, http_port, admin_port, process, log)
     try:
-        if ready:
-            node.wait_ready()
+        node.wait_ready()
         yield node
     finally:
         _end(node)
