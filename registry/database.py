@@ -35,6 +35,7 @@ UNAVAILABLE = (
     asyncpg.LockNotAvailableError,
     asyncpg.InterfaceError,
     asyncpg.ConnectionDoesNotExistError,
+    asyncpg.InternalClientError,  # the server ended the session between two statements of ours
 )
 
 
@@ -94,9 +95,13 @@ class Database:
 
     @property
     def connections(self) -> tuple[int, int]:
-        """Connections of the services' pool: (in use, open)."""
+        """Connections of both pools: (in use, open)."""
         pool: Any = self.engine.pool
-        return pool.checkedout(), pool.checkedout() + pool.checkedin()
+        in_use, idle = pool.checkedout(), pool.checkedin()
+        if self._pool is not None:
+            idle += self._pool.get_idle_size()
+            in_use += self._pool.get_size() - self._pool.get_idle_size()
+        return in_use, in_use + idle
 
     async def renew(self) -> None:
         """Replace idle connections: the server was away, and they may be dead."""

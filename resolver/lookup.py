@@ -77,7 +77,7 @@ class Resolver:
         self.feed = Feed(
             database, row=row, forget=self.forget, forget_all=self.forget_all, clock=clock
         )
-        self._database = database
+        self.database = database
         self.row = row
         self._node_prefix = node_prefix
         self._waiting: dict[str, _Flight] = {}
@@ -183,7 +183,7 @@ class Resolver:
         keys = [(flight.identifier.prefix, flight.identifier.suffix_key) for flight in flights]
         with unavailable():
             async with asyncio.timeout(_READ_SECONDS):
-                found = await store.read(await self._database.pool(), keys)
+                found = await store.read(await self.database.pool(), keys)
         self.row.add("idnode_database_reads")
         for (key, flight), row in zip(batch.items(), found, strict=True):
             if flight.result.done():

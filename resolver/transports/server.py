@@ -94,6 +94,9 @@ class HttpServer:
         age = resolver.feed.age
         row.set("idnode_feed_lag_seconds", value=min(age, time.monotonic()))
         row.set("idnode_database_up", value=float(resolver.feed.fresh))
+        in_use, opened = resolver.database.connections
+        row.set("idnode_database_pool_in_use", value=in_use)
+        row.set("idnode_database_pool_open", value=opened)
         server = self._runner.server
         if server is not None:
             row.set("idnode_connections", "http", value=len(server.connections))

@@ -316,3 +316,16 @@ async def test_no_more_queries_wait_than_the_limit(
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert any(isinstance(result, StoreUnavailable) for result in results)
     assert all(result is None or isinstance(result, StoreUnavailable) for result in results)
+
+
+async def test_the_pools_tell_what_they_hold(
+    sql: asyncpg.Connection, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    asked = asyncio.create_task(text(resolver))
+    await gate.reached.wait()
+    async with resolver.database.begin():
+        assert resolver.database.connections == (1, 2)  # the read has given its own back
+    gate.opened.set()
+    assert await asked == "one"
+    assert resolver.database.connections == (0, 2)
