@@ -11,7 +11,10 @@ from typing import ClassVar
 
 
 class ResponseCode(IntEnum):
-    """Response codes of the Handle System protocol, RFC 3652 section 2.2.2.2."""
+    """Response codes of the Handle System protocol, RFC 3652 section 2.2.2.2.
+
+    7 and 505 are the reference implementation's own.
+    """
 
     SUCCESS = 1
     ERROR = 2
@@ -19,6 +22,7 @@ class ResponseCode(IntEnum):
     PROTOCOL_ERROR = 4
     OPERATION_DENIED = 5
     RECURSION_LIMIT = 6
+    SERVER_DISABLED = 7
     HANDLE_NOT_FOUND = 100
     HANDLE_EXISTS = 101
     INVALID_HANDLE = 102
@@ -36,6 +40,12 @@ class ResponseCode(IntEnum):
     INVALID_CREDENTIAL = 404
     AUTHENTICATION_TIMEOUT = 405
     UNABLE_TO_AUTHENTICATE = 406
+    SESSION_TIMEOUT = 500
+    SESSION_FAILED = 501
+    INVALID_SESSION_KEY = 502
+    RSA_KEY_NEEDED = 503
+    INVALID_SESSION_SETUP = 504
+    MESSAGE_REJECTED = 505
 
 
 class IdnodeError(Exception):
@@ -46,7 +56,7 @@ class IdnodeError(Exception):
     retry_after: seconds after which the same request may succeed; None where it will not.
     """
 
-    response_code: ClassVar[ResponseCode] = ResponseCode.ERROR
+    response_code: ResponseCode = ResponseCode.ERROR
     http_status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
@@ -89,6 +99,26 @@ class MalformedRequest(IdnodeError):
     response_code = ResponseCode.PROTOCOL_ERROR
     http_status = 400
     slug, title, title_zh = "malformed-request", "Malformed request", "请求格式错误"
+
+
+class ProtocolError(IdnodeError):
+    """Bytes that are not a message of the Handle protocol, or that its rules refuse.
+
+    code: the response code for the peer; by default 4, protocol error.
+    """
+
+    http_status = 400
+    slug, title, title_zh = "protocol-error", "Handle protocol error", "Handle 协议错误"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: ResponseCode = ResponseCode.PROTOCOL_ERROR,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(detail, field=field)
+        self.response_code = code
 
 
 class InvalidHandle(IdnodeError):

@@ -11,9 +11,11 @@ import binascii
 import ipaddress
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from protocol.errors import InvalidValue
+from protocol.handle import wire
+from protocol.values import MAX_DATA_BYTES
 
 JSON_FORMAT = {
     "HS_ADMIN": "admin",
@@ -34,56 +36,24 @@ def _string(text: str) -> bytes:
     # A NUL has no place in a PostgreSQL text, where these strings are kept as JSON.
     if "\0" in text:
         raise InvalidValue("a string holds a NUL")
-    try:
-        return _octets(text.encode())
-    except UnicodeEncodeError:
-        raise InvalidValue("a string holds half of a surrogate pair") from None
+    return wire.text(text)
 
 
-def _octets(octets: bytes) -> bytes:
-    return struct.pack(">I", len(octets)) + octets
+class _Reader(wire.Reader):
+    """Reads the data of a value: what it does not hold is the fault of the value."""
 
+    def fail(self, detail: str) -> NoReturn:
+        raise InvalidValue(detail)
 
-class _Reader:
-    """Reads big-endian fields one after the other; InvalidValue where the bytes end too soon."""
+    def count(self, limit: int = _MAX_ENTRIES, size: int = 4) -> int:
+        return super().count(limit, size)
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, count: int) -> bytes:
-        end = self._at + count
-        if end > len(self._data):
-            raise InvalidValue("the data ends too soon")
-        part = self._data[self._at : end]
-        self._at = end
-        return part
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def count(self) -> int:
-        count = self.number(4)
-        if count > _MAX_ENTRIES:
-            raise InvalidValue("a list is too long")
-        return count
-
-    def octets(self) -> bytes:
-        return self.take(self.number(4))
-
-    def text(self) -> str:
-        try:
-            text = self.octets().decode()
-        except UnicodeDecodeError:
-            raise InvalidValue("a string is not UTF-8") from None
+    def text(self, limit: int = MAX_DATA_BYTES) -> str:
+        text = super().text(limit)
         # As in json_api: PostgreSQL cannot store it in JSON, so such data stays bytes.
         if "\0" in text:
-            raise InvalidValue("a string holds U+0000")
+            self.fail("a string holds U+0000")
         return text
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise InvalidValue("bytes follow the end of the data")
 
 
 class _Fields:
@@ -265,7 +235,7 @@ def _server_from_json(value: object) -> bytes:
     return (
         struct.pack(">I", server_id)
         + address.packed.rjust(16, b"\0")
-        + _octets(key)
+        + wire.octets(key)
         + _list("interfaces", interfaces, _interface_from_json)
     )
 

@@ -1,0 +1,1 @@
+"""The Handle protocol on the wire."""
