@@ -70,6 +70,9 @@ def run(main: Main) -> None:
     logs.configure(task.settings.log_level)
     structlog.contextvars.bind_contextvars(process=task.name)
     uvloop.run(_run(main, task))
+    # Nothing is left to save, and freeing a large cache entry by entry takes seconds.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def report_ready() -> None:
