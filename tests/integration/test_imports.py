@@ -9,10 +9,12 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from registry.database import Database
+from protocol.errors import StoreUnavailable
+from registry.database import Database, unavailable
 from registry.imports import batches
 from registry.imports.job import import_once, run_imports
 from registry.metrics import slot
@@ -306,6 +308,21 @@ async def test_a_connection_lost_in_the_middle_is_made_again_without_a_restart(
     assert row[0] == 1000
     (count,) = await query(node, "SELECT count(*) FROM identifiers")
     assert count[0] == 1000
+
+
+async def test_a_session_ended_between_two_statements_is_the_database_away(
+    database: Database,
+) -> None:
+    """As when PostgreSQL is stopped: its farewell has come, the end of the connection not yet."""
+    connection: Any = await database.connection()
+    try:
+        statement = await connection.prepare("SELECT $1::int")
+        fields = b"SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+        connection._protocol.data_received(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+        with pytest.raises(StoreUnavailable), unavailable():
+            await statement.fetchval(1)
+    finally:
+        connection.terminate()
 
 
 async def test_two_workers_on_one_import_do_each_batch_once(
