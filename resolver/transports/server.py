@@ -63,14 +63,15 @@ class HttpServer:
         headers = found_headers(stale=not self._resolver.feed.fresh)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
         front.head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: ".encode()
+        front.idle_until = self._loop.time() + KEEPALIVE_SECONDS
         self._publish()
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
 
     def _publish(self) -> None:
         """Move what the short way counted into the metrics, and set the gauges."""
         front, row, resolver = self._front, self._row, self._resolver
-        hits, seconds, slow = front.hits, front.seconds, front.slow_times
-        front.hits, front.seconds, front.slow_times = 0, 0.0, []
+        hits, seconds, slow = front.hits, front.seconds, front.slow
+        front.hits, front.seconds, front.slow = 0, 0.0, []
         if hits:
             outcome = "hit" if resolver.feed.fresh else "stale"
             row.add("idnode_cache_requests", outcome, by=hits)

@@ -36,8 +36,9 @@ PATH = "/api/handles/"
 
 _START = b"GET " + PATH.encode()
 _START_LENGTH = len(_START)
-_VERSION = b" HTTP/1.1"
-_VERSION_LENGTH = len(_VERSION)
+_VERSION_LENGTH = len(b" HTTP/1.1")
+_LINE_END = b" HTTP/1.1\r\n"
+_LINE_END_LENGTH = len(_LINE_END)
 
 _BLOCKS_KEPT = 1024
 _BLOCK_LENGTH_KEPT = 2048
@@ -68,44 +69,40 @@ _TELLING = frozenset(
 class Front:
     """What all connections of a worker share.
 
-    head: status line and headers of every found answer up to ``Content-Length:``; renewed each
-        second, for it holds the date, and whether answers are stale.
+    head: status line and headers of every found answer up to ``Content-Length:``; it holds the
+        date, and whether answers are stale.
+    idle_until: when a connection that is active now has been idle too long, on the loop's clock.
+        transports/server.py renews both, each TICK_SECONDS.
+    blocks: header blocks with the empty line that ends them -> whether they are plain.
     answers: the cache's dictionary itself.
-    hits, seconds, slow: answers given, the time that they took together, and how many of them
-        took longer than FAST seconds (their times are in `slow_times`); moved into the metrics and
-        set to zero by transports/server.py.
+    hits, seconds: answers given and the time that they took together.
+    slow: (seconds, answers) of the reads that took longer than FAST seconds.
+        transports/server.py moves these into the metrics and sets them to zero.
     """
 
-    __slots__ = (
-        "_blocks",
-        "answers",
-        "head",
-        "hits",
-        "loop",
-        "seconds",
-        "slow_times",
-    )
+    __slots__ = ("answers", "blocks", "head", "hits", "idle_until", "loop", "seconds", "slow")
 
     FAST = 0.0001
 
     def __init__(self, answers: dict[bytes, Answer], loop: asyncio.AbstractEventLoop) -> None:
         self.answers = answers
-        self.loop = loop
+        self.blocks: dict[bytes, bool] = {}
         self.head = b""
         self.hits = 0
+        self.idle_until = 0.0
+        self.loop = loop
         self.seconds = 0.0
-        self.slow_times: list[tuple[float, int]] = []
-        self._blocks: dict[bytes, bool] = {}
+        self.slow: list[tuple[float, int]] = []
 
     def is_plain(self, block: bytes) -> bool:
         """Whether a header block, with the empty line that ends it, is one for the short way."""
-        verdict = self._blocks.get(block)
+        verdict = self.blocks.get(block)
         if verdict is None:
             verdict = self._judge(block)
             if len(block) <= _BLOCK_LENGTH_KEPT:
-                if len(self._blocks) >= _BLOCKS_KEPT:
-                    self._blocks.clear()
-                self._blocks[block] = verdict
+                if len(self.blocks) >= _BLOCKS_KEPT:
+                    self.blocks.clear()
+                self.blocks[block] = verdict
         return verdict
 
     def _judge(self, block: bytes) -> bool:
@@ -148,52 +145,64 @@ class ShortRequestHandler(RequestHandler):
         # answers of its own are to come first.
         waiter = self._waiter
         idle = waiter is not None and not waiter.done() and not self._messages
+        # Nearly always a read brings one request: what follows its first line is then, as a
+        # whole, a block that is known to be plain.
         front = self._front
-        answers, head = front.answers, front.head
+        line = data.find(_LINE_END)
+        if idle and line > 0 and data.startswith(_START):  # noqa: SIM102  (one thing at a time)
+            if front.blocks.get(data[line + _LINE_END_LENGTH :]):
+                target = data[_START_LENGTH:line]
+                answer = front.answers.get(target.upper())
+                if answer is not None and answer.spelling == target and answer.prefix.live:
+                    answer.seen = True
+                    self._reply(front.head + answer.http, 1, started)
+                    return
+        self._several(data, idle, started)
+
+    def _several(self, data: bytes, idle: bool, started: float) -> None:
+        """Do the same for any number of requests, any spelling, and blocks not seen before."""
+        front = self._front
         replies: list[bytes] = []
         at, end = 0, len(data)
         whole = 0  # up to here, what is not answered is whole, plain requests
         while whole < end:
             stop = data.find(b"\r\n\r\n", whole) + 4
-            line = data.find(b"\r\n", whole)
+            line = data.find(b"\r\n", whole) - _VERSION_LENGTH
             if (
                 stop == 3
                 or not data.startswith(_START, whole)
-                or not data.startswith(_VERSION, line - _VERSION_LENGTH)
-                or not front.is_plain(data[line + 2 : stop])
+                or not data.startswith(_LINE_END, line)
+                or not front.is_plain(data[line + _LINE_END_LENGTH : stop])
             ):
                 break
             if idle:
-                target = data[whole + _START_LENGTH : line - _VERSION_LENGTH]
-                answer = answers.get(target.upper())
+                target = data[whole + _START_LENGTH : line]
+                answer = front.answers.get(target.upper())
                 if answer is None or not answer.prefix.live or answer.spelling is None:
                     idle = False
                 else:
                     answer.seen = True
-                    replies.append(head)
-                    same = target == answer.spelling
-                    replies.append(answer.http if same else _spelled(answer, target))
+                    replies += (front.head, _spelled(answer, target))
                     at = stop
             whole = stop
 
         if replies:
-            self._reply(replies, started)
+            self._reply(b"".join(replies), len(replies) // 2, started)
         if at < end:
             self._long = whole < end
             super().data_received(data[at:] if at else data)
 
-    def _reply(self, replies: list[bytes], started: float) -> None:
-        """Write answers, a head and an end for each, and count them."""
+    def _reply(self, octets: bytes, count: int, started: float) -> None:
+        """Write `count` answers, and count them."""
         if self.transport is not None:
-            self.transport.write(b"".join(replies))
+            self.transport.write(octets)
         front = self._front
-        self._next_keepalive_close_time = front.loop.time() + self._keepalive_timeout
-        count = len(replies) // 2
-        took = perf_counter() - started
+        self._next_keepalive_close_time = front.idle_until
         front.hits += count
+        took = perf_counter() - started
         front.seconds += took * count
         if took > front.FAST:
-            front.slow_times.append((took, count))
+            front.slow.append((took, count))
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read: its answers must not pile up here."""
@@ -208,13 +217,14 @@ class ShortRequestHandler(RequestHandler):
 
 
 def _spelled(answer: Answer, target: bytes) -> bytes:
-    """Return the answer with the identifier as it was asked for: another ASCII case, same length.
+    """Return the answer with the identifier as it was asked for, which may be in another case.
 
     The spelling's first occurrence is the handle: before it stand only the length and the
     response code, which hold no slash.
     """
     spelling = answer.spelling
-    assert spelling is not None  # noqa: S101  (the caller has looked)
+    if spelling is None or spelling == target:
+        return answer.http
     start = answer.http.index(spelling)
     return answer.http[:start] + target + answer.http[start + len(spelling) :]
 
