@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 LOOK_BYTES = 1 << 20
-"""How much of the beginning decides on the charset."""
+"""How much decides on the charset, from the first part that is not all ASCII on."""
 
 MAX_ROW_LENGTH = 1 << 20
 """Longest row: characters of a CSV row, bytes of an NDJSON line."""
@@ -111,7 +111,7 @@ async def _without_bom(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _decoded(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """Decode the file by the charset that its beginning shows.
+    """Decode the file by the charset that the first LOOK_BYTES show that are not all ASCII.
 
     Raises Unreadable if it shows none, UnicodeDecodeError for a byte that does not fit later on.
     """
@@ -119,6 +119,9 @@ async def _decoded(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
     head: list[bytes] = []
     size = 0
     async for piece in pieces:
+        if not head and piece.isascii():  # which it is in each of the charsets
+            yield _text(piece.decode())
+            continue
         head.append(piece)
         size += len(piece)
         if size >= LOOK_BYTES:

@@ -104,6 +104,12 @@ def test_gbk_is_found_out(words: list[str], places: list[int]) -> None:
     assert rows == [[word, "x"] for word in ["标识", *words]]
 
 
+def test_gbk_is_found_out_behind_a_long_beginning_of_ascii() -> None:
+    table = [["identifier", "NAME"], *([f"SN-{n}", "pump"] for n in range(50)), ["SN-51", "离心泵"]]
+    data = "".join(f"{name},{value}\n" for name, value in table).encode("gbk")
+    assert read(read_csv, data) == (table, "")
+
+
 @given(st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line), max_size=9), PLACES)
 def test_ndjson_lines_come_as_they_are(lines: list[bytes], places: list[int]) -> None:
     data = b"".join(line + b"\n" for line in lines)
