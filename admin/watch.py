@@ -29,7 +29,7 @@ SELECT json_build_object(
     'enterprises', (SELECT count(*) FROM enterprises),
     'prefixes', (SELECT coalesce(json_object_agg(status, n), '{}') FROM
         (SELECT status, count(*) AS n FROM prefixes GROUP BY status) AS s),
-    'identifiers', (SELECT greatest(reltuples, 0)::bigint FROM pg_class
+    'identifiers', (SELECT greatest(reltuples, pg_stat_get_live_tuples(oid))::bigint FROM pg_class
         WHERE oid = 'identifiers'::regclass),
     'outbox', (SELECT count(*) FROM outbox WHERE delivered_at IS NULL),
     'outbox_error', (SELECT last_error FROM outbox WHERE delivered_at IS NULL
@@ -52,7 +52,7 @@ class Import(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """The state of the registry. identifiers is the planner's estimate: counting reads them all."""
+    """The state of the registry. identifiers is an estimate: counting would read them all."""
 
     server: str
     enterprises: int

@@ -134,7 +134,7 @@ def _imports(overview: Overview | None, words: Words) -> str:
         [
             entry.id,
             entry.created_at[:19].replace("T", " "),
-            entry.state,
+            words[f"state_{entry.state}"],
             _number(entry.done),
             _mark(_number(entry.failed), good=False) if entry.failed else 0,
             _number((entry.done + entry.failed) / entry.seconds if entry.seconds else 0),

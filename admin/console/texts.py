@@ -49,6 +49,11 @@ ENGLISH: Mapping[str, str] = {
     "done": "Done",
     "failed": "Failed",
     "rate": "Rows/s",
+    "state_uploading": "uploading",
+    "state_queued": "queued",
+    "state_running": "running",
+    "state_done": "done",
+    "state_failed": "failed",
     "none": "none",
     "unknown": "not known yet",
 }
@@ -98,6 +103,11 @@ CHINESE: Mapping[str, str] = {
     "done": "成功",
     "failed": "失败",
     "rate": "行/秒",
+    "state_uploading": "上传中",
+    "state_queued": "排队中",
+    "state_running": "进行中",
+    "state_done": "已完成",
+    "state_failed": "已失败",
     "none": "无",
     "unknown": "尚未获知",
 }

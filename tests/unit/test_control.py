@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from admin.console.texts import CHINESE, ENGLISH
 from admin.control import make_control_app
 from admin.settings import Settings
 from admin.status import Status
@@ -111,7 +112,9 @@ async def test_console_speaks_both_languages_and_escapes_what_it_shows(
     for chosen in ({"headers": {"Accept-Language": "zh-CN,en;q=0.8"}}, {"params": {"lang": "zh"}}):
         chinese = await client.get("/", **chosen)
         assert chinese.headers["Content-Language"] == "zh"
-        assert "标识解析二级节点" in await chinese.text()
+        text = await chinese.text()
+        assert "标识解析二级节点" in text
+        assert "已完成" in text
 
 
 async def test_console_loads_nothing_and_renews_itself(
@@ -129,3 +132,7 @@ async def test_console_loads_nothing_and_renews_itself(
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_operator_port_changes_nothing(client: TestClient[Any, Any], method: str) -> None:
     assert (await client.request(method, "/")).status == 405
+
+
+def test_console_has_each_word_in_both_languages() -> None:
+    assert ENGLISH.keys() == CHINESE.keys()
