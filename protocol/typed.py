@@ -11,7 +11,7 @@ import binascii
 import ipaddress
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from protocol.errors import InvalidValue
 from protocol.handle import wire
@@ -39,12 +39,7 @@ def _string(text: str) -> bytes:
     return wire.text(text)
 
 
-class _Reader(wire.Reader):
-    """Reads the data of a value: what it does not hold is the fault of the value."""
-
-    def fail(self, detail: str) -> NoReturn:
-        raise InvalidValue(detail)
-
+class _Reader(wire.ValueReader):
     def count(self, limit: int = _MAX_ENTRIES, size: int = 4) -> int:
         return super().count(limit, size)
 

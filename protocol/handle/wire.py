@@ -112,3 +112,13 @@ class Reader:
         """Check that nothing is left."""
         if self.left:
             self.fail("bytes follow the end of the data")
+
+
+class ValueReader(Reader):
+    """Reads the data of a handle value: what is wrong with them is an InvalidValue."""
+
+    __slots__ = ()
+
+    def fail(self, detail: str) -> NoReturn:
+        """Raise the error of this reader."""
+        raise InvalidValue(detail)
