@@ -17,6 +17,8 @@ SERVER_NAME = "idnode"
 TICK_SECONDS = 0.25
 KEEPALIVE_SECONDS = 75.0
 _BACKLOG = 1024
+_DRAIN_LOOK_SECONDS = 0.02
+_CANCEL_SECONDS = 0.2
 
 HEADERS = (("Content-Type", json_api.CONTENT_TYPE), ("Access-Control-Allow-Origin", "*"))
 """Headers of every Handle JSON answer, before Date, Server and the length."""
@@ -52,11 +54,33 @@ class HttpServer:
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no more connections, finish what is under way for so long at most, end."""
-        self._runner._shutdown_timeout = drain_seconds
+        for site in list(self._runner.sites):
+            await site.stop()
+        await self._drain(drain_seconds)
+        self._runner._shutdown_timeout = _CANCEL_SECONDS
         await self._runner.cleanup()
         if self._timer is not None:
             self._timer.cancel()
         self._publish()
+
+    async def _drain(self, seconds: float) -> None:
+        """Close connections that are idle, and others once they are.
+
+        aiohttp's own way to end does not do: it waits for requests under way too, but no longer
+        listens to the rest of their bodies.
+        """
+        server = self._runner.server
+        deadline = self._loop.time() + seconds
+        while server is not None and self._loop.time() < deadline:
+            busy = False
+            for connection in server.connections:
+                if connection._request_in_progress:
+                    busy = True
+                else:
+                    connection.close()
+            if not busy:
+                return
+            await asyncio.sleep(_DRAIN_LOOK_SECONDS)
 
     def _tick(self) -> None:
         front = self._front

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import socket
 from pathlib import Path
 
 import psutil
 
-from tests.e2e.node import TOKEN, command, eventually, serve
+from tests.e2e.node import DEADLINE, TOKEN, Node, command, eventually, serve
+
+ENTERPRISE = json.dumps(
+    {
+        "name": "Pump Works",
+        "credit_code": "91350211M000100Y46",
+        "industry": "C3441",
+        "contact": {"name": "Desk", "phone": "+86 592 5550100", "email": "a@pumps.example"},
+    }
+).encode()
 
 
 def test_killed_worker_is_replaced_and_counters_stay(directory: Path, database_url: str) -> None:
@@ -100,6 +111,13 @@ def test_hangup_replaces_the_workers_with_new_settings(directory: Path, database
         eventually(lambda: node.events("api_request"), "the new log level holds")
         (warning,) = node.events("settings_need_a_start")
         assert warning["settings"] == ["prefix"]
+        (directory / "idnode.toml").write_text('log_level = "loud"\n')
+        node.process.send_signal(signal.SIGHUP)
+        (refused,) = eventually(
+            lambda: node.events("settings_not_reloaded"), "a wrong setting is told"
+        )
+        assert "log_level" in refused["reason"]
+        assert node.ready()
         assert node.metric("idnode_process_restarts_total", process="worker") == 0
 
 
@@ -163,3 +181,54 @@ def test_bootstrap_token_is_made_once_and_for_the_owner_alone(
             )
             assert user.returncode == 0, user.stderr
             assert token not in node.log.read_text()
+
+
+def _half_a_request(node: Node) -> socket.socket:
+    """Open a registration whose body is still to come; return when the node works on it."""
+    client = socket.create_connection(("127.0.0.1", node.http_port), timeout=30)
+    head = (
+        f"POST /api/v1/enterprises HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(ENTERPRISE)}\r\n"
+        "Expect: 100-continue\r\n\r\n"
+    )
+    client.sendall(head.encode())
+    assert client.recv(100).startswith(b"HTTP/1.1 100 ")
+    return client
+
+
+def test_request_under_way_is_finished_when_the_node_is_told_to_stop(
+    directory: Path, database_url: str
+) -> None:
+    with serve(directory, database_url=database_url, shutdown_seconds=30) as node:
+        with _half_a_request(node) as client:
+            node.process.terminate()
+            eventually(lambda: not _accepts(node), "no new connection is taken")
+            client.sendall(ENTERPRISE)
+            assert client.recv(100).startswith(b"HTTP/1.1 201 ")
+        assert node.process.wait(30) == 0
+
+
+def test_stop_does_not_wait_longer_than_told_nor_at_all_when_told_twice(
+    directory: Path, database_url: str
+) -> None:
+    with (
+        serve(directory, database_url=database_url, shutdown_seconds=1) as node,
+        _half_a_request(node),
+    ):
+        assert node.stop() == 0
+        assert node.events("process_killed") == []
+    with serve(directory, database_url=database_url, shutdown_seconds=600) as node:
+        with _half_a_request(node):
+            node.process.terminate()
+            eventually(lambda: not _accepts(node), "no new connection is taken")
+            node.process.send_signal(signal.SIGINT)
+            assert node.process.wait(DEADLINE) == 0
+        assert [event["process"] for event in node.events("process_killed")] == ["worker-1"]
+
+
+def _accepts(node: Node) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", node.http_port), timeout=5).close()
+    except OSError:
+        return False
+    return True
