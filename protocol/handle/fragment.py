@@ -30,7 +30,8 @@ def cut(envelope: Envelope, payload: bytes, *, mark_truncated: bool = False) -> 
     fragments, as the reference client does with requests.
     """
     total = count_fragments(len(payload))
-    whole = replace(envelope, message_length=len(payload), truncated=mark_truncated and total > 1)
+    truncated = envelope.truncated or (mark_truncated and total > 1)
+    whole = replace(envelope, message_length=len(payload), truncated=truncated)
     return [
         replace(whole, sequence=number).encode()
         + payload[number * FRAGMENT_BYTES : (number + 1) * FRAGMENT_BYTES]

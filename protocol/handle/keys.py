@@ -2,7 +2,7 @@
 
 Source: what the reference implementation writes: the name of the kind, two bytes 0, then the
 numbers of the key, each with its length, in two's complement: a leading 0 byte where the first
-bit would be set.
+bit would be set. Four bytes 0 follow an RSA key, for a field that was never written.
 
 The data of HS_SECKEY are the bytes of the secret, those of HS_SERV, HS_SERV.PREFIX and HS_ALIAS
 an identifier in UTF-8, those of HS_NAMESPACE XML in UTF-8: they have no other encoding.
@@ -50,6 +50,7 @@ PublicKey: TypeAlias = VerifyingKey | DhPublicKey
 
 _MAX_NUMBER_BYTES = MAX_BITS // 8 + 1
 _MAX_EXPONENT_BITS = 32
+_RSA_PADDING = bytes(4)
 
 
 class _Reader(wire.ValueReader):
@@ -61,7 +62,7 @@ def encode_public_key(key: PublicKey) -> bytes:
     """Return the data of HS_PUBKEY. Also the key in HS_SITE and in a session setup."""
     if isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()
-        return _encode(RSA, (numbers.e, numbers.n))
+        return _encode(RSA, (numbers.e, numbers.n)) + _RSA_PADDING
     if isinstance(key, dsa.DSAPublicKey):
         point = key.public_numbers()
         group = point.parameter_numbers
@@ -85,7 +86,8 @@ def decode_public_key(data: bytes) -> PublicKey:
         key = read(reader)
     except (ValueError, UnsupportedAlgorithm):
         raise InvalidValue("the numbers make no key") from None
-    reader.end()
+    if reader.rest() not in (b"", _RSA_PADDING):
+        reader.fail("bytes follow the key")
     return key
 
 
