@@ -104,11 +104,15 @@ def _peers(
         peers: dict[str, servers.Server] = {}
         absent: dict[str, str] = {}
         why = servers.missing("nginx")
-        if why:
-            absent["nginx"] = why
-        else:
-            peers["nginx"] = stack.enter_context(servers.nginx(directory / "nginx", body, core))
-        peers["aiohttp"] = stack.enter_context(servers.stock(directory / "stock", body, core))
+        for name, in_memory in (("nginx", False), ("nginx_memory", True)):
+            if why:
+                absent[name] = why
+            else:
+                server = servers.nginx(directory / name, body, core, in_memory=in_memory)
+                peers[name] = stack.enter_context(server)
+        for name, loop in (("aiohttp", "asyncio"), ("aiohttp_uvloop", "uvloop")):
+            server = servers.stock(directory / name, body, core, loop=loop)
+            peers[name] = stack.enter_context(server)
         yield peers, absent
 
 

@@ -31,6 +31,10 @@ error_log stderr crit;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
+    sendfile on;
+    tcp_nopush on;
+    open_file_cache max=16 inactive=1h;
+    open_file_cache_valid 1h;
     keepalive_timeout 75s;
     keepalive_requests 1000000000;
     client_body_temp_path {directory}/body;
@@ -40,9 +44,9 @@ http {{
     scgi_temp_path {directory}/scgi;
     server {{
         listen 127.0.0.1:{port};
+        default_type "application/json;charset=UTF-8";
         location / {{
-            default_type "application/json;charset=UTF-8";
-            return 200 '{body}';
+            {answer}
         }}
     }}
 }}
@@ -118,25 +122,43 @@ def _running(command: list[str], port: int, core: int, log: Path) -> Iterator[Se
 
 
 @contextlib.contextmanager
-def nginx(directory: Path, body: bytes, core: int) -> Iterator[Server]:
-    """Run nginx, one worker process, answering every request with `body` from its memory."""
+def nginx(directory: Path, body: bytes, core: int, *, in_memory: bool = False) -> Iterator[Server]:
+    """Run nginx, one worker process, answering every request with `body`.
+
+    The body is a file that nginx keeps open, or, `in_memory`, stands in its configuration.
+    """
     port = free_port()
     directory.mkdir()
+    file = directory / "static"
+    file.write_bytes(body)
+    answer = f"return 200 '{body.decode()}';" if in_memory else "try_files /static =500;"
+    if not in_memory:
+        answer = f"root {directory}; {answer}"
+        readable(file)
     config = directory / "nginx.conf"
-    config.write_text(_NGINX.format(directory=directory, port=port, body=body.decode()))
+    config.write_text(_NGINX.format(directory=directory, port=port, answer=answer))
     command = [find("nginx") or "nginx", "-e", "stderr", "-p", str(directory), "-c", str(config)]
     with _running(command, port, core, directory / "log") as server:
         yield server
 
 
+def readable(file: Path) -> None:
+    """Let the user that nginx's worker runs as, if started by root, reach a file of ours."""
+    file.chmod(0o644)
+    for parent in file.parents:
+        mode = parent.stat().st_mode
+        if parent.owner() == file.owner() and not mode & 0o001 and os.geteuid() == 0:
+            parent.chmod(mode | 0o001)
+
+
 @contextlib.contextmanager
-def stock(directory: Path, body: bytes, core: int) -> Iterator[Server]:
-    """Run the stock aiohttp handler in a process of its own."""
+def stock(directory: Path, body: bytes, core: int, *, loop: str) -> Iterator[Server]:
+    """Run the stock aiohttp handler in a process of its own. loop: asyncio or uvloop."""
     port = free_port()
     directory.mkdir()
     file = directory / "body"
     file.write_bytes(body)
-    command = [sys.executable, "-m", "benchmarks.stock", str(port), str(file)]
+    command = [sys.executable, "-m", "benchmarks.stock", str(port), str(file), loop]
     with _running(command, port, core, directory / "log") as server:
         yield server
 

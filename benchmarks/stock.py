@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -20,17 +21,17 @@ def make_app(body: bytes) -> web.Application:
     return app
 
 
-def main(port: int, body: Path) -> None:
-    """Serve on loopback until the process is told to end."""
+def main(port: int, body: Path, loop: str) -> None:
+    """Serve on loopback until the process is told to end. loop: asyncio or uvloop."""
     web.run_app(
         make_app(body.read_bytes()),
         host="127.0.0.1",
         port=port,
         access_log=None,
         print=None,
-        loop=uvloop.new_event_loop(),
+        loop=uvloop.new_event_loop() if loop == "uvloop" else asyncio.new_event_loop(),
     )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

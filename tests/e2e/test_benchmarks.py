@@ -12,16 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 ALWAYS = {"memory_resident", "memory_counted", "import", "update_seen", "second_start"}
-WITH_WRK = {
-    "aiohttp",
-    "cached_uniform_nginx",
-    "cached_uniform_aiohttp",
-    "cached_zipf_nginx",
-    "cached_zipf_aiohttp",
-    "miss",
-    "registration",
-}
-WITH_NGINX = {"nginx"}
+PEERS = {"nginx", "nginx_memory", "aiohttp", "aiohttp_uvloop"}
+COMPARED = {f"cached_{choice}_{peer}" for choice in ("uniform", "zipf") for peer in PEERS}
+EXPECTED = ALWAYS | PEERS | COMPARED | {"miss", "registration"}
 
 
 @pytest.mark.timeout(300)
@@ -39,7 +32,7 @@ def test_report_has_every_row(tmp_path: Path) -> None:
 
     report = json.loads((tmp_path / "latest.json").read_bytes())
     rows = {row["key"]: row for row in report["rows"]}
-    assert sorted(row["key"] for row in report["rows"]) == sorted(ALWAYS | WITH_WRK | WITH_NGINX)
+    assert sorted(row["key"] for row in report["rows"]) == sorted(EXPECTED)
     for key, row in rows.items():
         if row["figure"] is None:
             assert key not in ALWAYS, f"{key} was not measured: {row['note']}"
