@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
 from admin import child
+from admin.waiting import wait
 from registry.api.app import make_app
 from registry.database import Database
 from registry.services import Registry
@@ -18,6 +20,8 @@ log = structlog.get_logger("idnode.worker")
 
 _ALL_CONNECTIONS = 64
 _POOL = (2, 8)
+_DATABASE_SECONDS = 3.0
+_LOOK_SECONDS = 0.01
 
 
 def pool_size(workers: int) -> int:
@@ -37,6 +41,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
     add_routes(app, resolver)
     await resolver.start()
     try:
+        await _wait_for_database(resolver, stop)
         server = await start_http(
             app, resolver, row=row, host=settings.bind, port=settings.http_port
         )
@@ -48,6 +53,14 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         await resolver.close()
         await database.close()
     log.info("worker_ended")
+
+
+async def _wait_for_database(resolver: Resolver, stop: asyncio.Event) -> None:
+    """Wait, not for long, until misses can be answered: others do it until then."""
+    end = time.monotonic() + _DATABASE_SECONDS
+    while not resolver.ready and time.monotonic() < end:
+        if await wait(stop, _LOOK_SECONDS):
+            return
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ SERVER_NAME = "idnode"
 TICK_SECONDS = 0.25
 KEEPALIVE_SECONDS = 75.0
 _BACKLOG = 1024
-_DRAIN_LOOK_SECONDS = 0.02
+_DRAIN_LOOK_SECONDS = 0.05
 _CANCEL_SECONDS = 0.2
 
 HEADERS = (("Content-Type", json_api.CONTENT_TYPE), ("Access-Control-Allow-Origin", "*"))
@@ -72,6 +72,8 @@ class HttpServer:
         server = self._runner.server
         deadline = self._loop.time() + seconds
         while server is not None and self._loop.time() < deadline:
+            # First of all, what has been sent to us already gets a chance to be read.
+            await asyncio.sleep(_DRAIN_LOOK_SECONDS)
             busy = False
             for connection in server.connections:
                 if connection._request_in_progress:
@@ -80,7 +82,6 @@ class HttpServer:
                     connection.close()
             if not busy:
                 return
-            await asyncio.sleep(_DRAIN_LOOK_SECONDS)
 
     def _tick(self) -> None:
         front = self._front
