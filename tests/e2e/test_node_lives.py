@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import URLError
 
 import psutil
 
@@ -92,6 +97,29 @@ def test_killed_embedded_postgres_is_started_again(directory: Path) -> None:
         assert node.put(prefix, "C").status == 201
 
 
+@contextlib.contextmanager
+def _asking(node: Node, path: str) -> Iterator[Counter[int]]:
+    """Ask all the time, with a new connection each time, and count the answers by status.
+
+    A connection that the kernel resets has no answer; the handbook says so.
+    """
+    statuses: Counter[int] = Counter()
+    end = threading.Event()
+
+    def ask() -> None:
+        while not end.is_set():
+            with contextlib.suppress(ConnectionError, URLError):
+                statuses[node.get(path).status] += 1
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        end.set()
+        thread.join()
+
+
 def test_hangup_replaces_the_workers_with_new_settings(directory: Path, database_url: str) -> None:
     (directory / "idnode.toml").write_text('log_level = "warning"\n')
     with serve(directory, database_url=database_url, workers=2) as node:
@@ -99,14 +127,16 @@ def test_hangup_replaces_the_workers_with_new_settings(directory: Path, database
         before = {process.pid for process in node.named("admin.worker")}
         assert node.events("api_request") == []
         (directory / "idnode.toml").write_text('log_level = "info"\nprefix = "88.709"\n')
-        node.process.send_signal(signal.SIGHUP)
-        eventually(
-            lambda: (
-                len(node.events("worker_ready")) == 2
-                and not before & {process.pid for process in node.named("admin.worker")}
-            ),
-            "each worker makes way for a new one",
-        )
+        with _asking(node, f"/api/handles/{prefix}/A") as statuses:
+            node.process.send_signal(signal.SIGHUP)
+            eventually(
+                lambda: (
+                    len(node.events("worker_ready")) == 2
+                    and not before & {process.pid for process in node.named("admin.worker")}
+                ),
+                "each worker makes way for a new one",
+            )
+        assert set(statuses) == {200}, "nobody notices"
         assert node.put(prefix, "B").status == 201
         eventually(lambda: node.events("api_request"), "the new log level holds")
         (warning,) = node.events("settings_need_a_start")
