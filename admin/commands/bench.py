@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 
 from admin.words import Failure, words
+
+_ROOT = Path(__file__).parents[2]
 
 
 @click.command(
@@ -18,11 +20,12 @@ from admin.words import Failure, words
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bench(arguments: tuple[str, ...]) -> None:
     """Run the benchmarks; the arguments are theirs."""
-    if importlib.util.find_spec("benchmarks") is None:
+    if not (_ROOT / "benchmarks" / "__main__.py").exists():
         raise Failure(
             "the benchmarks are not here: run `make bench` in the source tree",
             "未找到基准测试:请在源码目录运行 make bench",
         )
-    code = subprocess.run([sys.executable, "-m", "benchmarks", *arguments], check=False).returncode
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    code = subprocess.run(command, cwd=_ROOT, check=False).returncode
     if code:
         raise click.exceptions.Exit(code)

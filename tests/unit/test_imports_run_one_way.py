@@ -27,8 +27,6 @@ def _imports(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("package", ORDER)
 def test_no_package_imports_one_above_it(package: str) -> None:
     above = {*ORDER[ORDER.index(package) + 1 :], *OUTSIDE}
-    # The command `idnode bench` starts the benchmarks where they are installed.
-    allowed = {("admin/commands/bench.py", "benchmarks")}
     files = sorted((ROOT / package).rglob("*.py"))
     assert files
     wrong = [
@@ -37,7 +35,7 @@ def test_no_package_imports_one_above_it(package: str) -> None:
         for name in _imports(path)
         if name in above
     ]
-    assert set(wrong) - allowed == set()
+    assert wrong == []
 
 
 def test_protocol_does_no_input_or_output() -> None:
