@@ -33,7 +33,8 @@ Who speaks, and what they may do:
 - ``admin``      HS_ADMIN with its permissions, HS_VLIST
 - ``jws``        HS_CERT and HS_SIGNATURE
 
-Response codes are in ``protocol.errors``, HS_SITE is in ``protocol.typed``. The truth against
-which all of it is tested is ``tests/vectors/handle-net-9.2.json``: what the reference client and
-server said to each other. Where the RFCs and they differ, this code does as they do.
+Response codes are in ``protocol.errors``, HS_SITE is in ``protocol.typed``. All of it is tested
+against ``tests/vectors``: ``handle-net-9.2.json`` is what the reference client and server said to
+each other, ``handle-client-9.3.1.json`` what the reference library makes of known keys in every
+version. Where the RFCs and they differ, this code does as they do.
 """

@@ -31,7 +31,8 @@ KEY_BITS = 160
 """PBKDF2 as the reference client does it."""
 
 MAX_ITERATIONS = 100_000
-"""The client chooses the iterations and the server does the work: about 50 ms at the most."""
+"""The client chooses the iterations and the server does the work: about 50 ms at the most. Each
+160 bits of the key cost as many iterations again."""
 
 _MAX_SALT_BYTES = 64
 _MAX_KEY_BITS = 512
@@ -102,10 +103,10 @@ def _verify_derived(reader: wire.Reader, secret: bytes, data: bytes) -> bool:
     salt = reader.octets(_MAX_SALT_BYTES)
     iterations, bits = reader.number(4), reader.number(4)
     given = reader.octets()
-    if not 1 <= iterations <= MAX_ITERATIONS:
-        reader.fail(f"PBKDF2 is done with 1 to {MAX_ITERATIONS} iterations")
     if not 8 <= bits <= _MAX_KEY_BITS or bits % 8:
         reader.fail(f"a key has whole bytes and at most {_MAX_KEY_BITS} bits")
+    if not 1 <= iterations * -(-bits // KEY_BITS) <= MAX_ITERATIONS:
+        reader.fail(f"PBKDF2 is done with 1 to {MAX_ITERATIONS} iterations")
     key = _derive(secret, salt, iterations, bits)
     return hmac.compare_digest(mac(MacAlgorithm.HMAC_SHA1, key, data), given)
 

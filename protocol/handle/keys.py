@@ -29,7 +29,7 @@ RSA, DSA, DH = "RSA_PUB_KEY", "DSA_PUB_KEY", "DH_PUB_KEY"
 MIN_BITS, MAX_BITS = 1024, 8192
 """Sizes of keys that are taken; the upper bound also bounds the work of one check."""
 
-MAX_DH_BITS = 4096
+MAX_DH_BITS = 2048
 """An exchange costs more than a check, and nobody has authenticated yet."""
 
 

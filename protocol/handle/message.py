@@ -161,7 +161,8 @@ def reply(
     if authoritative:
         flags |= OpFlag.AUTHORITATIVE
     digest = None
-    if flags & OpFlag.REQUEST_DIGEST or isinstance(body, Challenge):
+    asked_for = flags & OpFlag.REQUEST_DIGEST and version.at_least(1)
+    if asked_for or isinstance(body, Challenge):
         digest = digest_request(version, request.content)
         flags |= OpFlag.REQUEST_DIGEST
     return Message(

@@ -65,6 +65,15 @@ def test_a_secret_answer_holds_for_its_nonce_its_request_and_its_secret(version:
     assert answer[0] == (0x22 if version.at_least(7) else 0x02)
 
 
+def test_a_secret_beyond_ascii_is_derived_as_java_does_it() -> None:
+    # The key that Java 17 makes by PBKDF2WithHmacSHA1 of the characters with the values of the
+    # bytes of SECRET, salt as below, 10 000 iterations, 160 bits.
+    key = bytes.fromhex("e173b9af5b64c879b9ab4765e93550032cf453e5")
+    digest = digest_request(Version(2, 11), CONTENT)
+    answer = challenge.answer_with_secret(Version(2, 11), NONCE, digest, SECRET, b"salt" * 4)
+    assert answer[-20:] == hmac.new(key, NONCE + digest.value, "sha1").digest()
+
+
 @pytest.mark.parametrize(
     "algorithm", [a for a in MacAlgorithm if a is not MacAlgorithm.PBKDF2_HMAC_SHA1]
 )
@@ -90,6 +99,7 @@ def test_every_mac_is_taken_as_an_answer(algorithm: MacAlgorithm) -> None:
         (b"\x01" + bytes(16), "MD5"),
         (b"\x22\0\0\0\x10", "cut short"),
         (b"\x22\0\0\0\0" + b"\0\x01\x86\xa1" + b"\0\0\0\xa0" + b"\0\0\0\0", "100 001 iterations"),
+        (b"\x22\0\0\0\0" + b"\0\0\xc3\x51" + b"\0\0\0\xa8" + b"\0\0\0\0", "50 001, twice"),
         (b"\x22\0\0\0\0" + b"\0\0\0\0" + b"\0\0\0\xa0" + b"\0\0\0\0", "no iterations"),
         (b"\x22\0\0\0\0" + b"\0\0\0\x01" + b"\0\0\x10\0" + b"\0\0\0\0", "a key of 4096 bits"),
         (b"\x22\0\0\0\0" + b"\0\0\0\x01" + b"\0\0\0\x0c" + b"\0\0\0\0", "a key of 12 bits"),
