@@ -31,6 +31,11 @@ _ROOT = Path(child.__file__).parents[1]
 """Where children start, so that it is our packages they import: those of the present directory
 come first, and anybody may have one named admin."""
 
+_WORKER_MEMORY = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""Environment that puts a worker's memory on huge pages where the kernel allows it
+(transparent_hugepage = madvise or always): a look-up in a cache of hundreds of megabytes then
+waits less for page tables; docs/performance.md has the figure. Without glibc it changes nothing."""
+
 KILL_AFTER = 3.0
 """Seconds that a child gets beyond its time to drain."""
 
@@ -205,6 +210,7 @@ class Fleet:
             "-m",
             slot.module,
             cwd=_ROOT,
+            env={**_WORKER_MEMORY, **os.environ} if slot.kind == "worker" else None,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

@@ -9,7 +9,8 @@ import contextlib
 async def wait(event: asyncio.Event, seconds: float) -> bool:
     """Wait for the event, for so long at most; return whether it is set."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     return event.is_set()
 
 

@@ -90,6 +90,11 @@ class Identifier:
         return cls.parse(unquote(raw))
 
     @property
+    def prefix_key(self) -> str:
+        """The canonical prefix: ASCII letters folded."""
+        return fold(self.prefix)
+
+    @property
     def suffix_key(self) -> str:
         """The canonical suffix: ASCII letters folded."""
         return fold(self.suffix)
@@ -126,8 +131,14 @@ def unquote(raw: str | bytes) -> str:
 
 
 def check_registrable(identifier: Identifier) -> Identifier:
-    """Return `identifier` if it may be registered here; raise InvalidHandle otherwise."""
-    check_prefix(identifier.prefix)
+    """Return `identifier` if it may be registered here; raise InvalidHandle otherwise.
+
+    That is one under a prefix of numbers, or the prefix handle of such a prefix.
+    """
+    if fold(identifier.prefix) == PREFIX_HANDLE_PREFIX:
+        check_prefix(identifier.suffix)
+    else:
+        check_prefix(identifier.prefix)
     if len(identifier.prefix) + 1 + len(identifier.suffix) > MAX_REGISTERED_CHARACTERS:
         raise InvalidHandle(
             f"a registered identifier has at most {MAX_REGISTERED_CHARACTERS} characters",

@@ -91,7 +91,8 @@ async def run_housekeeping(database: Database, stop: asyncio.Event) -> None:
         except StoreUnavailable as error:
             log.warning("housekeeping_put_off", error=repr(error.__cause__ or error))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
+            async with asyncio.timeout(EVERY_SECONDS):
+                await stop.wait()
 
 
 async def clean_up(database: Database, stop: asyncio.Event | None = None) -> dict[str, int]:

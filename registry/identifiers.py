@@ -26,6 +26,7 @@ from protocol.errors import (
 )
 from protocol.identifier import Identifier
 from protocol.values import MAX_VALUES, check_values
+from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import OPERATOR, REVIEWER
 from registry.schema import audit_log, identifier_history, identifiers, prefixes
@@ -50,17 +51,16 @@ _CURRENT = (
 
 # The statements of the write path are built once; a request only gives them parameters.
 _PREFIX = sa.bindparam("at_prefix", type_=identifiers.c.prefix.type)
+_OWNER = sa.bindparam("at_owner", type_=identifiers.c.prefix.type)
 _SUFFIX_KEY = sa.bindparam("at_suffix_key", type_=identifiers.c.suffix_key.type)
 _SAME = (identifiers.c.prefix == _PREFIX, identifiers.c.suffix_key == _SUFFIX_KEY)
 
 
+_LOCKED = sa.select(identifiers.c.version, _values.label("values_")).where(*_SAME).with_for_update()
+
+
 def _target_statement() -> sa.Select[Any]:
-    there = (
-        sa.select(identifiers.c.version, _values.label("values_"))
-        .where(*_SAME)
-        .with_for_update()
-        .lateral()
-    )
+    there = _LOCKED.lateral()
     return (
         sa.select(
             prefixes.c.enterprise_id,
@@ -70,7 +70,7 @@ def _target_statement() -> sa.Select[Any]:
             there.c.values_,
         )
         .select_from(prefixes.outerjoin(there, sa.true()))
-        .where(prefixes.c.prefix == _PREFIX)
+        .where(prefixes.c.prefix == _OWNER)
     )
 
 
@@ -178,9 +178,9 @@ async def put(
     encoded = _encode(work, values)
     if template is not None:
         check_text(template, "template", maximum=MAX_TEMPLATE)
-    before = await _target(work, identifier)
-    when.check(before.version)
-    only_new = before.version is None and when.none_match is not None
+    version, _ = await _target(work, identifier)
+    when.check(version)
+    only_new = version is None and when.none_match is not None
     row = await _write(
         work,
         identifier,
@@ -207,11 +207,11 @@ async def patch(
     changed = {value["index"]: value for value in encoded}
     if not changed and not remove:
         raise InvalidValue("nothing to add, replace or remove", field="values")
-    before = await _target(work, identifier)
-    when.check(before.version)
-    if before.version is None:
+    version, before = await _target(work, identifier)
+    when.check(version)
+    if version is None:
         raise HandleNotFound(f"{identifier} is not registered")
-    merged = {value["index"]: value for value in before.values_}
+    merged = {value["index"]: value for value in before}
     for position, index in enumerate(remove):
         if index in changed:
             raise InvalidValue("the index stands in values too", field=f"remove[{position}]")
@@ -226,9 +226,9 @@ async def patch(
 
 async def delete(work: Work, identifier: Identifier, *, when: Condition) -> None:
     """Delete an identifier; its history stays. Raises HandleNotFound, PreconditionFailed."""
-    before = await _target(work, identifier)
-    when.check(before.version)
-    if before.version is None:
+    version, _ = await _target(work, identifier)
+    when.check(version)
+    if version is None:
         raise HandleNotFound(f"{identifier} is not registered")
     await _write(work, identifier, "identifier.delete", _DELETE)
 
@@ -284,7 +284,7 @@ async def history(
 
 
 def _key(identifier: Identifier) -> dict[str, str]:
-    return {"at_prefix": identifier.prefix, "at_suffix_key": identifier.suffix_key}
+    return {"at_prefix": identifier.prefix_key, "at_suffix_key": identifier.suffix_key}
 
 
 def _encode(work: Work, values: object) -> list[dict[str, Any]]:
@@ -304,28 +304,38 @@ def _bounded(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return values
 
 
-async def _target(work: Work, identifier: Identifier) -> Record:
+async def _target(work: Work, identifier: Identifier) -> tuple[int | None, list[dict[str, Any]]]:
     """Return version and values of the identifier to write, locked; version None: not there.
 
     Raises ServerNotResponsible for a prefix that is not registered here, InsufficientPermission
     for one of another enterprise, Conflict for one that is not hosted here or not active.
     """
-    row: Record | None = (await work.connection.execute(_TARGET, _key(identifier))).one_or_none()
+    owner = owner_prefix(identifier)
+    if owner == work.node_prefix:  # it is not registered: it is the node's own
+        work.principal.require(OPERATOR)
+        row = (await work.connection.execute(_LOCKED, _key(identifier))).one_or_none()
+        return (row.version, row.values_) if row is not None else (None, [])
+    at = _key(identifier) | {"at_owner": owner}
+    row = (await work.connection.execute(_TARGET, at)).one_or_none()
     if row is None:
-        raise ServerNotResponsible(f"prefix {identifier.prefix} is not registered here")
+        raise ServerNotResponsible(f"prefix {owner} is not registered here")
     work.principal.require(OPERATOR, enterprise=row.enterprise_id)
     if row.hosting != HOSTED:
-        raise Conflict(f"prefix {identifier.prefix} is delegated: register at its own node")
+        raise Conflict(f"prefix {owner} is delegated: register at its own node")
     if row.status != ACTIVE:
-        raise Conflict(f"prefix {identifier.prefix} is {row.status}, not active")
-    return row
+        raise Conflict(f"prefix {owner} is {row.status}, not active")
+    return row.version, row.values_
 
 
 async def _may_read(work: Work, identifier: Identifier) -> None:
-    query = sa.select(prefixes.c.enterprise_id).where(prefixes.c.prefix == identifier.prefix)
+    prefix = owner_prefix(identifier)
+    if prefix == work.node_prefix:
+        work.principal.require(OPERATOR, REVIEWER)
+        return
+    query = sa.select(prefixes.c.enterprise_id).where(prefixes.c.prefix == prefix)
     owner = await work.connection.scalar(query)
     if owner is None:
-        raise ServerNotResponsible(f"prefix {identifier.prefix} is not registered here")
+        raise ServerNotResponsible(f"prefix {prefix} is not registered here")
     work.principal.require(OPERATOR, REVIEWER, enterprise=owner)
 
 
@@ -342,5 +352,5 @@ async def _write(
     result = await work.connection.execute(statement, {**_key(identifier), **line, **new})
     row: Record | None = result.one_or_none()
     if row is not None:
-        work.changes(identifier.prefix, [identifier.suffix_key])
+        work.changes(identifier.prefix_key, [identifier.suffix_key])
     return row

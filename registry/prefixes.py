@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from protocol import typed
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
 from protocol.identifier import check_prefix
-from registry import outbox
+from registry import outbox, prefix_handles
 from registry.principals import ENTERPRISE, OPERATOR, REVIEWER
 from registry.schema import enterprises, prefixes
 from registry.services import Record, Work, check_text
@@ -199,6 +199,8 @@ async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> R
     await work.audit(
         f"prefix.{name}", prefix, {"before": current, "after": step.after, "reason": reason}
     )
+    if name == "approve" and row.hosting == HOSTED:
+        await prefix_handles.ensure(work, prefix)
     if step.filed:
         await outbox.enqueue_prefix(work.connection, prefix)
     work.changes(prefix, None)

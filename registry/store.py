@@ -24,7 +24,7 @@ Key = tuple[str, str]
 _READ = """
 SELECT p.status, p.hosting, p.site, i.suffix, i.values
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (prefix, suffix_key, position)
-LEFT JOIN prefixes AS p ON p.prefix = q.prefix
+LEFT JOIN prefixes AS p ON p.prefix = CASE q.prefix WHEN '0.NA' THEN q.suffix_key ELSE q.prefix END
 LEFT JOIN identifiers AS i ON i.prefix = q.prefix AND i.suffix_key = q.suffix_key
 ORDER BY q.position
 """

@@ -106,8 +106,10 @@ class Feed:
                 log.info("database_reached")
                 while True:
                     snapshot = await self._look(connection, snapshot)
+                    # Not wait_for: before Python 3.12 it can swallow a cancellation.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+                        async with asyncio.timeout(LOOK_SECONDS):
+                            await self._wake.wait()
         finally:
             connection.terminate()
 

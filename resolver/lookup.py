@@ -17,11 +17,13 @@ from protocol.errors import (
     ServerNotResponsible,
     StoreUnavailable,
 )
-from protocol.identifier import Identifier
+from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from protocol.values import HandleValue
 from registry import store
 from registry.database import Database, unavailable
 from registry.metrics import Row
+from registry.prefix_handles import owner_prefix
+from registry.prefixes import ACTIVE, DELEGATED, HOSTED
 from resolver.cache import Answer, Cache, Prefix
 from resolver.feed import Feed
 
@@ -33,7 +35,8 @@ MAX_WAITING = 10_000
 _BATCH = 500
 _PARALLEL_READS = 4
 _READ_SECONDS = 2.0
-_SITE_INDEX = 1
+SITE_INDEX = 1
+"""Where a prefix handle has the HS_SITE of the site that serves the prefix."""
 
 # What may stand in a request target and in a JSON string as it is, both in any ASCII case. The
 # short path compares and splices such spellings as bytes.
@@ -48,7 +51,7 @@ class Referral:
 
     def values(self) -> list[HandleValue]:
         """Return the one value that says so."""
-        return [HandleValue(index=_SITE_INDEX, type="HS_SITE", data=self.site)]
+        return [HandleValue(index=SITE_INDEX, type="HS_SITE", data=self.site)]
 
 
 @dataclass(eq=False, slots=True)
@@ -70,9 +73,13 @@ class Resolver:
         row: Row,
         cache_bytes: int,
         node_prefix: str,
+        site: bytes | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the budget of the cache in bytes and the prefix of this node."""
+        """Take the budget of the cache in bytes, the prefix of this node and its HS_SITE record.
+
+        The record stands in the prefix handle of every prefix that is hosted here.
+        """
         self.cache = Cache(cache_bytes, clock)
         self.feed = Feed(
             database, row=row, forget=self.forget, forget_all=self.forget_all, clock=clock
@@ -80,6 +87,7 @@ class Resolver:
         self.database = database
         self.row = row
         self._node_prefix = node_prefix
+        self._site = site
         self._waiting: dict[str, _Flight] = {}
         self._flying: dict[str, _Flight] = {}
         self._reads: set[asyncio.Task[None]] = set()
@@ -126,7 +134,7 @@ class Resolver:
             outcome = "hit" if self.feed.fresh else "stale"
             self.row.add("idnode_cache_requests", outcome)
             return answer
-        prefix = self.cache.prefixes.get(identifier.prefix)
+        prefix = self.cache.prefixes.get(identifier.prefix_key)
         if prefix is not None and prefix.site is not None:
             self.row.add("idnode_cache_requests", "hit")
             return Referral(prefix.site)
@@ -136,7 +144,7 @@ class Resolver:
         return None
 
     def _not_found(self, identifier: Identifier) -> IdnodeError:
-        if identifier.prefix.startswith(self._node_prefix + "."):
+        if f"{owner_prefix(identifier)}.".startswith(self._node_prefix + "."):
             return HandleNotFound(f"{identifier} is not registered", field="identifier")
         return ServerNotResponsible(
             f"prefix {identifier.prefix} does not live on this node", field="prefix"
@@ -180,7 +188,7 @@ class Resolver:
 
     async def _read(self, batch: dict[str, _Flight]) -> None:
         flights = list(batch.values())
-        keys = [(flight.identifier.prefix, flight.identifier.suffix_key) for flight in flights]
+        keys = [(flight.identifier.prefix_key, flight.identifier.suffix_key) for flight in flights]
         with unavailable():
             async with asyncio.timeout(_READ_SECONDS):
                 found = await store.read(await self.database.pool(), keys)
@@ -194,33 +202,46 @@ class Resolver:
                 flight.result.set_exception(error)
 
     def _land(self, key: str, flight: _Flight, row: store.Found) -> Answer | Referral:
-        identifier = flight.identifier
-        keep = not flight.dirty
-        if row.status != "active" or row.hosting is None:
-            if keep:
-                self.cache.put_absent(key.encode())
-            raise self._not_found(identifier)
-        prefix = self._prefix(identifier.prefix, row, keep=keep)
-        if prefix.site is not None:
-            return Referral(prefix.site)
-        if row.suffix is None:
-            if keep:
-                self.cache.put_absent(key.encode())
-            raise self._not_found(identifier)
+        """Make the answer of what was read, and keep it unless it has changed meanwhile."""
+        identifier, keep = flight.identifier, not flight.dirty
         octets = key.encode()
-        answer = encode(f"{identifier.prefix}/{row.suffix}", octets, row.values, prefix)
+        prefix = self._prefix(owner_prefix(identifier), row, keep=keep)
+        is_prefix_handle = identifier.prefix_key == PREFIX_HANDLE_PREFIX
+        values = row.values
+        if prefix is not None and is_prefix_handle:
+            values = (*self._site_values(prefix), *values)
+        elif prefix is not None and prefix.site is not None:
+            return Referral(prefix.site)
+        if prefix is None or (row.suffix is None and not values):
+            if keep:
+                self.cache.put_absent(octets)
+            raise self._not_found(identifier)
+        spelling = f"{identifier.prefix_key}/{row.suffix or identifier.suffix}"
+        answer = encode(spelling, octets, values, prefix)
         if keep:
             self.cache.put(octets, answer)
         return answer
 
-    def _prefix(self, name: str, row: store.Found, *, keep: bool) -> Prefix:
-        prefix = self.cache.prefixes.get(name)
-        if prefix is None:
-            site = typed.site_from_json(row.site) if row.hosting == "delegated" else None
-            prefix = Prefix(name, str(row.hosting), site)
-            if keep:
-                self.cache.prefixes[name] = prefix
+    def _prefix(self, name: str, row: store.Found, *, keep: bool) -> Prefix | None:
+        """Return the prefix if it resolves."""
+        known = self.cache.prefixes.get(name)
+        if known is not None and keep:
+            return known
+        if name == self._node_prefix:
+            prefix = Prefix(name, HOSTED, None)  # not registered: it is the node's own
+        elif row.status == ACTIVE and row.hosting is not None:
+            site = typed.site_from_json(row.site) if row.hosting == DELEGATED else None
+            prefix = Prefix(name, row.hosting, site)
+        else:
+            return None
+        if keep:
+            self.cache.prefixes[name] = prefix
         return prefix
+
+    def _site_values(self, prefix: Prefix) -> list[HandleValue]:
+        """Return where the identifiers of a prefix are served: at its own site, or here."""
+        site = prefix.site or self._site
+        return [] if site is None else [HandleValue(SITE_INDEX, "HS_SITE", site)]
 
     def forget(self, prefix: str, suffix_keys: Sequence[str] | None) -> None:
         """Forget what has changed: these canonical suffixes, or all under the prefix."""
@@ -229,7 +250,7 @@ class Resolver:
             self.cache.forget_prefix(prefix)
             for flying in flights:
                 for flight in flying.values():
-                    if flight.identifier.prefix == prefix:
+                    if owner_prefix(flight.identifier) == prefix:
                         flight.dirty = True
             return
         for suffix_key in suffix_keys:

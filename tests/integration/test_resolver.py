@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
+from protocol import typed
 from protocol.errors import HandleNotFound, ServerNotResponsible, StoreUnavailable
 from protocol.identifier import Identifier
 from registry import store
@@ -99,7 +100,7 @@ async def text(resolver: Resolver, name: Identifier = NAME) -> str | None:
     except HandleNotFound:
         return None
     assert isinstance(found, Answer)
-    return found.values()[0].data.decode()
+    return found.values()[0].data.decode(errors="replace")
 
 
 async def until_says(resolver: Resolver, wanted: str | None, name: Identifier = NAME) -> None:
@@ -329,3 +330,30 @@ async def test_the_pools_tell_what_they_hold(
     gate.opened.set()
     assert await asked == "one"
     assert resolver.database.connections == (0, 2)
+
+
+async def test_a_prefix_handle_says_where_the_prefix_is_served(
+    sql: asyncpg.Connection, resolver: Resolver
+) -> None:
+    await sql.execute(
+        "UPDATE prefixes SET hosting = 'delegated', site = $1 WHERE prefix = '88.118.36'",
+        json.dumps(SITE),
+    )
+    await put(sql, "88.118.35", "our own", prefix="0.NA")
+    await seen(resolver, sql)
+    resolver._site = here = typed.site_from_json(SITE | {"serialNumber": 7})
+    for name, wanted in (
+        ("0.NA/88.118.35", [here, b"our own"]),
+        ("0.na/88.118.35", [here, b"our own"]),
+        ("0.NA/88.118", [here]),
+        ("0.NA/88.118.36", [typed.site_from_json(SITE)]),
+    ):
+        found = await resolver.resolve(Identifier.parse(name))
+        assert isinstance(found, Answer)
+        assert [value.data for value in found.values()] == wanted, name
+    with pytest.raises(HandleNotFound):
+        await resolver.resolve(Identifier.parse("0.NA/88.118.99"))
+    with pytest.raises(ServerNotResponsible):
+        await resolver.resolve(Identifier.parse("0.NA/10.1000"))
+    await sql.execute("UPDATE prefixes SET status = 'suspended' WHERE prefix = '88.118.35'")
+    await until_says(resolver, None, Identifier.parse("0.NA/88.118.35"))

@@ -1,0 +1,58 @@
+"""Prefix handles: what is known of prefix ``88.118.35`` stands under ``0.NA/88.118.35``.
+
+They are identifiers like others, in the table `identifiers` under the prefix ``0.NA``; who owns
+the prefix owns its handle. Who may administer the identifiers of a prefix over the Handle protocol
+is said there, by HS_ADMIN (RFC 3651 section 3.2.1): the holder of a key at index 300, or of a
+secret at 301, which the enterprise puts there itself.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.dialects.postgresql import insert
+
+from protocol import json_api, typed
+from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
+from protocol.values import HandleValue
+from registry.schema import identifiers
+from registry.services import Work
+
+ADMIN_INDEX, GROUP_INDEX, KEY_INDEX, SECRET_INDEX = 100, 200, 300, 301
+"""Where a prefix handle has HS_ADMIN, the HS_VLIST it names, a public key and a secret key."""
+
+ALL_PERMISSIONS = "1" * 12
+
+
+def owner_prefix(identifier: Identifier) -> str:
+    """Return the prefix whose owner the identifier belongs to."""
+    if identifier.prefix_key == PREFIX_HANDLE_PREFIX:
+        return identifier.suffix_key
+    return identifier.prefix_key
+
+
+def first_values(prefix: str, timestamp: int) -> list[HandleValue]:
+    """Return the values that a prefix handle begins with. timestamp: Unix seconds."""
+    handle = f"{PREFIX_HANDLE_PREFIX}/{prefix}"
+    group = {"handle": handle, "index": GROUP_INDEX, "permissions": ALL_PERMISSIONS}
+    members = [{"handle": handle, "index": index} for index in (KEY_INDEX, SECRET_INDEX)]
+    return [
+        HandleValue(ADMIN_INDEX, "HS_ADMIN", typed.admin_from_json(group), timestamp=timestamp),
+        HandleValue(GROUP_INDEX, "HS_VLIST", typed.vlist_from_json(members), timestamp=timestamp),
+    ]
+
+
+async def ensure(work: Work, prefix: str) -> None:
+    """Make the prefix handle of a hosted prefix if it is not there; what is there stays."""
+    values = first_values(prefix, int(work.now.timestamp()))
+    made = await work.connection.execute(
+        insert(identifiers)
+        .values(
+            prefix=PREFIX_HANDLE_PREFIX,
+            suffix_key=prefix,
+            suffix=prefix,
+            values=[json_api.encode_value(value) for value in values],
+        )
+        .on_conflict_do_nothing()
+    )
+    if made.rowcount:
+        await work.audit("identifier.put", f"{PREFIX_HANDLE_PREFIX}/{prefix}")
+        work.changes(PREFIX_HANDLE_PREFIX, [prefix])
