@@ -13,7 +13,7 @@ from registry.schema import outbox as table
 
 _ENTERPRISE = """
     WITH e AS (INSERT INTO enterprises (name, credit_code, industry, contact)
-        VALUES ('Pump Works', '91350211M000100Y43', 'C3441', '{}') RETURNING id)
+        VALUES ('Pump Works', '91350211M000100Y46', 'C3441', '{}') RETURNING id)
     INSERT INTO prefixes (prefix, enterprise_id, hosting, status, site)
         SELECT p, id, h, s, site::jsonb FROM e, (VALUES
             ('88.118.35', 'hosted', 'active', NULL),
@@ -140,7 +140,7 @@ async def test_filing_is_the_state_in_the_callers_transaction(database: Database
         await outbox.enqueue_prefix(connection, "88.118.36")
     enterprise = {
         "name": "Pump Works",
-        "credit_code": "91350211M000100Y43",
+        "credit_code": "91350211M000100Y46",
         "industry": "C3441",
     }
     async with database.begin() as connection:

@@ -126,7 +126,7 @@ async def test_later_filing_replaces_the_earlier(client: TestClient[Any]) -> Non
         "prefix": "88.118.1",
         "node": "88.118",
         "enterprise_name": "Pump Works",
-        "credit_code": "91350211M000100Y43",
+        "credit_code": "91350211M000100Y46",
         "industry": "0",
         "hosting": "delegated",
         "site": _SITE,

@@ -31,7 +31,7 @@ def filing(prefix: str, number: int = 0) -> dict[str, Any]:
         "status": "active",
         "enterprise": {
             "name": "Pump Works",
-            "credit_code": "91350211M000100Y43",
+            "credit_code": "91350211M000100Y46",
             "industry": str(number),
         },
         "hosting": "hosted",
