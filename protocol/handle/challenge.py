@@ -99,14 +99,25 @@ def verify_secret_answer(answer: bytes, nonce: bytes, digest: Digest, secret: by
     return hmac.compare_digest(mac(algorithm, secret, data), reader.rest())
 
 
-def _verify_derived(reader: wire.Reader, secret: bytes, data: bytes) -> bool:
+def _verify_derived(reader: _Reader, secret: bytes, data: bytes) -> bool:
     salt = reader.octets(_MAX_SALT_BYTES)
     iterations, bits = reader.number(4), reader.number(4)
     given = reader.octets()
+    return verify_derived(secret, data, given, salt=salt, iterations=iterations, bits=bits)
+
+
+def verify_derived(
+    secret: bytes, data: bytes, given: bytes, *, salt: bytes, iterations: int, bits: int
+) -> bool:
+    """Return whether `given` is the HMAC-SHA1 of `data` with a key that PBKDF2 makes of the secret.
+
+    bits: of that key. Raises ProtocolError, code 403, where that is more work than is done for a
+    stranger.
+    """
     if not 8 <= bits <= _MAX_KEY_BITS or bits % 8:
-        reader.fail(f"a key has whole bytes and at most {_MAX_KEY_BITS} bits")
+        _refuse(f"a key has whole bytes and at most {_MAX_KEY_BITS} bits")
     if not 1 <= iterations * -(-bits // KEY_BITS) <= MAX_ITERATIONS:
-        reader.fail(f"PBKDF2 is done with 1 to {MAX_ITERATIONS} iterations")
+        _refuse(f"PBKDF2 is done with 1 to {MAX_ITERATIONS} iterations")
     key = _derive(secret, salt, iterations, bits)
     return hmac.compare_digest(mac(MacAlgorithm.HMAC_SHA1, key, data), given)
 
@@ -120,4 +131,8 @@ def _derive(secret: bytes, salt: bytes, iterations: int, bits: int) -> bytes:
 
 class _Reader(wire.Reader):
     def fail(self, detail: str) -> NoReturn:
-        raise ProtocolError(detail, code=ResponseCode.AUTHENTICATION_FAILED, field="answer")
+        _refuse(detail)
+
+
+def _refuse(detail: str) -> NoReturn:
+    raise ProtocolError(detail, code=ResponseCode.AUTHENTICATION_FAILED, field="answer")
