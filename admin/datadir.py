@@ -5,6 +5,7 @@ var/
   postgres/          the embedded PostgreSQL of the registry
   toplevel/          the data directory of `idnode toplevel`
   bootstrap-token    how the first operator signs in, readable by its owner alone
+  node-key.pem       signs answers of the Handle protocol, readable by its owner alone
   run/               lock and metrics of the running node
 ```
 """
@@ -34,6 +35,11 @@ class InUse(DataDirectoryError):
 def postgres(data_dir: Path) -> Path:
     """Return the directory of the embedded PostgreSQL."""
     return data_dir / "postgres"
+
+
+def node_key(data_dir: Path) -> Path:
+    """Return the file of the private key that HS_SITE names the public half of."""
+    return data_dir / "node-key.pem"
 
 
 def metrics_file(data_dir: Path) -> Path:

@@ -26,13 +26,22 @@ SECRET = frozenset({"database_url", "bootstrap_token", "toplevel_token"})
 """Settings whose value is never shown."""
 
 RELOADABLE = frozenset(
-    {"log_level", "cache_bytes", "toplevel_url", "toplevel_token", "shutdown_seconds"}
+    {
+        "log_level",
+        "cache_bytes",
+        "toplevel_url",
+        "toplevel_token",
+        "shutdown_seconds",
+        "handle_admins",
+        "udp_responses_per_second",
+    }
 )
 """Settings that SIGHUP brings into force; the others need a start."""
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/]+")]
+Identities = Annotated[str, Meta(pattern=r"^([0-9]+:[^,\s]+(,[0-9]+:[^,\s]+)*)?$")]
 Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~+/-]{16,500}=*$")]
 
 
@@ -49,6 +58,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     http_port: Port = 8000
     admin_port: Port = 8001
     handle_port: Port = 2641
+    handle_address: Annotated[str, Meta(pattern=r"^[0-9a-fA-F.:]+$")] | None = None
+    handle_admins: Identities = ""
+    udp_responses_per_second: Annotated[int, Meta(ge=0, le=10_000_000)] = 5000
     dns_port: Port = 5353
     toplevel_url: HttpUrl | None = None
     toplevel_token: Token | None = None

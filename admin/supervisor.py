@@ -32,6 +32,7 @@ from protocol.errors import IdnodeError, StoreUnavailable
 from registry import metrics
 from registry.database import Database, migrate
 from registry.principals import OPERATOR, ensure_operator
+from resolver.site import ensure_key
 
 log = structlog.get_logger("idnode.supervisor")
 
@@ -52,34 +53,55 @@ async def serve(
     Raises StartError.
     """
     try:
-        with datadir.lock(settings.data_dir), hold_port(settings) as port:
+        with datadir.lock(settings.data_dir), hold_ports(settings) as port:
             settings = msgspec.structs.replace(settings, http_port=port)
+            await asyncio.to_thread(ensure_key, datadir.node_key(settings.data_dir))
             await Supervisor(settings, read_settings).run(lifeline=lifeline)
     except (DataDirectoryError, PostgresError) as error:
         raise StartError(str(error)) from error
 
 
 @contextlib.contextmanager
-def hold_port(settings: Settings) -> Iterator[int]:
-    """Hold the public port, so that it stays ours while workers come and go. Raises StartError.
+def hold_ports(settings: Settings) -> Iterator[int]:
+    """Hold the public ports, so that they stay ours while workers come and go.
+
+    Yields the HTTP port. Raises StartError.
+    """
+    with contextlib.ExitStack() as held:
+        http = held.enter_context(_hold("http_port", settings.bind, settings.http_port))
+        if settings.handle_port:
+            place = ("handle_port", settings.bind, settings.handle_port)
+            held.enter_context(_hold(*place))
+            # A UDP socket cannot be held: it would be handed a share of the datagrams.
+            with _hold(*place, socket.SOCK_DGRAM):
+                pass
+        yield http
+
+
+@contextlib.contextmanager
+def _hold(
+    name: str, bind: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> Iterator[int]:
+    """Hold one port.
 
     The workers share it with SO_REUSEPORT, with which a second node would quietly take half of
-    the connections: so first of all it must be free.
+    what comes: so first of all it must be free.
     """
-    address = (settings.bind, settings.http_port)
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
-            *address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            bind, port, type=kind, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
-            probe.listen(1)
+            if kind == socket.SOCK_STREAM:
+                probe.listen(1)
         held = socket.socket(family, kind, protocol)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(where)
     except OSError as error:
-        raise StartError(f"IDNODE_HTTP_PORT {address[0]}:{address[1]}: {reason(error)}") from None
+        raise StartError(f"IDNODE_{name.upper()} {bind}:{port}: {reason(error)}") from None
     with held:
         yield held.getsockname()[1]
 

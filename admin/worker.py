@@ -7,14 +7,18 @@ import time
 
 import structlog
 
-from admin import child
+from admin import child, datadir
 from admin.waiting import wait
 from registry.api.app import make_app
 from registry.database import Database
 from registry.services import Registry
+from resolver.handle.dispatch import HANDLERS
+from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
+from resolver.site import load_key, make_site
+from resolver.transports.handle_server import HandleServer, start_handle
 from resolver.transports.http import add_routes
-from resolver.transports.server import start_http
+from resolver.transports.server import HttpServer, start_http
 
 log = structlog.get_logger("idnode.worker")
 
@@ -34,21 +38,49 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
     """Answer until `stop`, then finish what is under way."""
     settings, row = task.settings, task.open_row()
     database = Database(task.database_url, pool_size=pool_size(settings.workers))
-    resolver = Resolver(
-        database, row=row, cache_bytes=settings.cache_bytes, node_prefix=settings.prefix
+    site = make_site(
+        settings.handle_address or settings.bind,
+        handle_port=settings.handle_port,
+        http_port=settings.http_port,
+        key=load_key(datadir.node_key(settings.data_dir)),
     )
-    app = make_app(Registry(database, settings.prefix, resolver.forget, row))
+    resolver = Resolver(
+        database,
+        row=row,
+        cache_bytes=settings.cache_bytes,
+        node_prefix=settings.prefix,
+        site=site.record,
+    )
+    registry = Registry(database, settings.prefix, resolver.forget, row)
+    handle = HandleService(
+        resolver,
+        registry,
+        site,
+        handlers=HANDLERS,
+        administrators=frozenset(filter(None, settings.handle_admins.split(","))),
+    )
+    app = make_app(registry)
     add_routes(app, resolver)
     await resolver.start()
     try:
         await _wait_for_database(resolver, stop)
-        server = await start_http(
-            app, resolver, row=row, host=settings.bind, port=settings.http_port
-        )
+        servers: list[HttpServer | HandleServer] = [
+            await start_http(app, resolver, row=row, host=settings.bind, port=settings.http_port)
+        ]
+        if settings.handle_port:
+            servers.append(
+                await start_handle(
+                    handle,
+                    row=row,
+                    host=settings.bind,
+                    port=settings.handle_port,
+                    udp_responses_per_second=settings.udp_responses_per_second,
+                )
+            )
         child.report_ready()
         log.info("worker_ready")
         await stop.wait()
-        await server.stop(settings.shutdown_seconds)
+        await asyncio.gather(*(server.stop(settings.shutdown_seconds) for server in servers))
     finally:
         await resolver.close()
         await database.close()

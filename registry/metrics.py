@@ -76,6 +76,12 @@ METRICS = (
         "counter",
         (("outcome", ("hit", "negative_hit", "miss", "stale")),),
     ),
+    Metric(
+        "idnode_udp_dropped",
+        "Datagrams and answers over UDP that were dropped.",
+        "counter",
+        (("reason", ("rate", "size", "busy", "malformed")),),
+    ),
     Metric("idnode_cache_entries", "Identifiers in the cache.", "gauge"),
     Metric("idnode_cache_bytes", "Bytes that the cache holds.", "gauge"),
     Metric("idnode_cache_evictions", "Entries pushed out for want of room.", "counter"),

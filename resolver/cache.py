@@ -52,16 +52,19 @@ class Answer:
     http: the end of an HTTP response, from the number of Content-Length on.
     spelling: the identifier as registered, if it can stand in a URL and in JSON as it is; else
         None, and the short path leaves the answer alone.
+    wire: the pieces of its answer in the Handle protocol (transports/handle_short.py), made when
+        it is first asked for there.
     seen: asked for since the hand of the clock last passed.
     """
 
-    __slots__ = ("http", "prefix", "seen", "spelling")
+    __slots__ = ("http", "prefix", "seen", "spelling", "wire")
 
     def __init__(self, http: bytes, spelling: bytes | None, prefix: Prefix) -> None:
         self.http = http
         self.spelling = spelling
         self.prefix = prefix
         self.seen = False
+        self.wire: bytes | None = None
 
     @property
     def body(self) -> bytes:
@@ -105,6 +108,13 @@ class Cache:
         self.answers[key] = answer
         self.bytes += _cost(key, answer)
         self._make_room()
+
+    def put_wire(self, key: bytes, answer: Answer, wire: bytes) -> None:
+        """Keep the Handle protocol's pieces with an answer, and make room for them."""
+        if self.answers.get(key) is answer:
+            self.bytes += sys.getsizeof(wire)
+            answer.wire = wire
+            self._make_room()
 
     def _make_room(self) -> None:
         answers, queue = self.answers, self._queue
@@ -206,4 +216,6 @@ def _cost(key: bytes, answer: Answer) -> int:
     # An equal spelling is the key itself (lookup.encode).
     if answer.spelling is not None and answer.spelling != key:
         cost += sys.getsizeof(answer.spelling)
+    if answer.wire is not None:
+        cost += sys.getsizeof(answer.wire)
     return cost

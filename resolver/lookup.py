@@ -14,6 +14,7 @@ from protocol import json_api, typed
 from protocol.errors import (
     HandleNotFound,
     IdnodeError,
+    ResponseCode,
     ServerNotResponsible,
     StoreUnavailable,
 )
@@ -41,6 +42,19 @@ SITE_INDEX = 1
 # What may stand in a request target and in a JSON string as it is, both in any ASCII case. The
 # short path compares and splices such spellings as bytes.
 _PLAIN_SPELLING = re.compile(rb"[A-Za-z0-9\-._~/:@!$&'()*,;=]+")
+
+
+RESULTS = {
+    ResponseCode.SUCCESS: "found",
+    ResponseCode.VALUES_NOT_FOUND: "no_values",
+    ResponseCode.HANDLE_NOT_FOUND: "not_found",
+    ResponseCode.SERVER_NOT_RESPONSIBLE: "not_found",
+    ResponseCode.SERVICE_REFERRAL: "referral",
+    ResponseCode.INVALID_HANDLE: "invalid",
+    ResponseCode.PROTOCOL_ERROR: "invalid",
+    ResponseCode.SERVER_BUSY: "unavailable",
+}
+"""What the metrics call an answer with such a code; any other is an error."""
 
 
 @dataclass(frozen=True, slots=True)

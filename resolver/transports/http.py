@@ -14,7 +14,7 @@ from protocol import json_api
 from protocol.errors import IdnodeError, MalformedRequest, ResponseCode
 from protocol.identifier import Identifier, unquote
 from protocol.values import HandleValue, select
-from resolver.lookup import Referral, Resolver
+from resolver.lookup import RESULTS, Referral, Resolver
 from resolver.transports import page
 from resolver.transports.accept import choose
 from resolver.transports.server import found_headers
@@ -26,17 +26,6 @@ _JSON, _LINKSET, _HTML = "application/json", "application/linkset+json", "text/h
 _CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,63}")
 _MOST_PARAMETERS = 64
 _REFERRAL_STATUS = 300
-
-_RESULTS = {
-    ResponseCode.SUCCESS: "found",
-    ResponseCode.VALUES_NOT_FOUND: "no_values",
-    ResponseCode.HANDLE_NOT_FOUND: "not_found",
-    ResponseCode.SERVER_NOT_RESPONSIBLE: "not_found",
-    ResponseCode.SERVICE_REFERRAL: "referral",
-    ResponseCode.INVALID_HANDLE: "invalid",
-    ResponseCode.PROTOCOL_ERROR: "invalid",
-    ResponseCode.SERVER_BUSY: "unavailable",
-}
 
 Reply = tuple[ResponseCode, web.Response]
 
@@ -54,7 +43,7 @@ def add_routes(app: web.Application, resolver: Resolver) -> None:
             except IdnodeError as error:
                 code, response = error.response_code, _failure(request, error)
             took = perf_counter() - started
-            result = _RESULTS.get(code, "error")
+            result = RESULTS.get(code, "error")
             resolver.row.add("idnode_resolutions", "http", result)
             resolver.row.observe("idnode_resolution_duration_seconds", "http", result, seconds=took)
             return response

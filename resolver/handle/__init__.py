@@ -1,0 +1,1 @@
+"""What a Handle server does with a message, whichever socket it came by."""

@@ -1,0 +1,61 @@
+"""Resolution and site information: op codes 1 and 2 (RFC 3652 sections 3.1 and 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocol.errors import HandleNotFound, ProtocolError, ResponseCode
+from protocol.handle.header import OpCode, OpFlag
+from protocol.handle.message import Message
+from protocol.handle.requests import ResolutionRequest
+from protocol.handle.responses import ReferralResponse, ResolutionResponse, SiteResponse
+from protocol.identifier import Identifier
+from protocol.values import HandleValue, select
+from resolver.handle.service import Handler, HandleService, Peer
+from resolver.lookup import Referral
+
+
+async def resolve(service: HandleService, message: Message, peer: Peer) -> list[Message]:
+    """Answer with the values asked for, or with the site of a delegated prefix.
+
+    The handle comes back as it was asked for. Values that are not public are for those who may
+    read them: see resolver/handle/authenticate.py.
+    """
+    request = message.body
+    if not isinstance(request, ResolutionRequest):
+        raise ProtocolError("not a resolution request")
+    flags = message.header.flags
+    identifier = Identifier.parse(request.handle)
+    found = await service.resolver.resolve(
+        identifier, authoritative=bool(flags & OpFlag.AUTHORITATIVE)
+    )
+    if isinstance(found, Referral):
+        if flags & OpFlag.DO_NOT_REFER:
+            raise HandleNotFound(f"{identifier} is served elsewhere")
+        referral = ReferralResponse(values=tuple(found.values()))
+        return [service.reply(message, referral, code=ResponseCode.SERVICE_REFERRAL)]
+    return [values_reply(service, message, request, found.values())]
+
+
+def values_reply(
+    service: HandleService,
+    message: Message,
+    request: ResolutionRequest,
+    values: list[HandleValue],
+) -> Message:
+    """Return the response with those of `values` that were asked for."""
+    chosen = select(values, request.types, request.indexes)
+    if not chosen:
+        return service.error(message, ResponseCode.VALUES_NOT_FOUND, "")
+    return service.reply(message, ResolutionResponse(request.handle, tuple(chosen)))
+
+
+async def site_info(service: HandleService, message: Message, peer: Peer) -> list[Message]:
+    """Answer with our own HS_SITE record."""
+    return [service.reply(message, SiteResponse(service.site.record))]
+
+
+HANDLERS: Mapping[int, Handler] = {
+    OpCode.RESOLUTION: resolve,
+    OpCode.GET_SITE_INFO: site_info,
+}

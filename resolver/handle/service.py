@@ -1,0 +1,115 @@
+"""From a request to its answer, for every operation of the Handle System protocol.
+
+A handler takes one operation; resolver/handle/dispatch.py lists them all. What a handler raises
+becomes the response with the error's own code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from protocol.errors import IdnodeError, ResponseCode
+from protocol.handle.credential import sign_message
+from protocol.handle.envelope import Envelope
+from protocol.handle.header import OpFlag
+from protocol.handle.message import Message, reply
+from protocol.handle.responses import ErrorResponse, Response
+from registry.admins import Identity
+from registry.services import Registry
+from resolver.lookup import Resolver
+from resolver.site import Site
+
+log = structlog.get_logger("idnode.handle")
+
+EXPIRES_SECONDS = 12 * 3600
+"""How long an answer says that it holds, as the reference server does."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who asks.
+
+    transport: udp, tcp or http. address: of the other end. identity: proved by the answer to a
+    challenge or by a session; None for anybody.
+    """
+
+    transport: str
+    address: str
+    identity: Identity | None = None
+
+
+class HandleService:
+    """Answers messages. One a worker."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        registry: Registry,
+        site: Site,
+        *,
+        handlers: Mapping[int, Handler],
+        administrators: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the operations and the identities (``index:handle``) that run this node."""
+        self.resolver = resolver
+        self.registry = registry
+        self.site = site
+        self.administrators = administrators
+        self.clock = clock
+        self._handlers = handlers
+
+    async def answer(self, message: Message, peer: Peer) -> list[Message]:
+        """Return the response: several messages where a list is long."""
+        handler = self._handlers.get(message.header.op_code)
+        try:
+            if handler is None:
+                # As the reference server: an unknown operation is an error, not unsupported.
+                return [self.error(message, ResponseCode.ERROR, "unknown operation")]
+            answers = await handler(self, message, peer)
+        except IdnodeError as error:
+            answers = [self.error(message, error.response_code, error.detail)]
+        except Exception:
+            log.exception("handle_request_failed", op_code=int(message.header.op_code))
+            answers = [self.error(message, ResponseCode.ERROR, "internal error")]
+        return [self._signed(message, one) for one in answers]
+
+    def error(self, message: Message, code: ResponseCode, detail: str) -> Message:
+        """Return the response that says what went wrong."""
+        return self.reply(message, ErrorResponse(detail), code=code)
+
+    def reply(
+        self,
+        message: Message,
+        body: Response,
+        *,
+        code: int = ResponseCode.SUCCESS,
+        session_id: int | None = None,
+        answered: Envelope | None = None,
+    ) -> Message:
+        """Return a response headed as ours; see protocol.handle.message.reply."""
+        return reply(
+            message,
+            body,
+            expiration=int(self.clock()) + EXPIRES_SECONDS,
+            site_serial=self.site.serial,
+            code=code,
+            session_id=session_id,
+            answered=answered,
+        )
+
+    def _signed(self, request: Message, response: Message) -> Message:
+        """Sign a response of which that was asked, with the key that HS_SITE names."""
+        wanted = request.header.flags & OpFlag.CERTIFY
+        if not wanted or self.site.key is None or response.credential is not None:
+            return response
+        credential = sign_message(response.envelope, response.content, self.site.key)
+        return replace(response, credential=credential)
+
+
+Handler = Callable[[HandleService, Message, Peer], Awaitable[list[Message]]]
+"""Answers one operation. May raise IdnodeError."""

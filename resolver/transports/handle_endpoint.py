@@ -1,0 +1,92 @@
+"""What the Handle sockets of a worker share: from the bytes of a request to its answer."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from protocol.errors import IdnodeError, ResponseCode
+from protocol.handle.envelope import Envelope
+from protocol.handle.header import OpCode, OpFlag
+from protocol.handle.message import Message, decode_payload, refuse
+from protocol.handle.responses import ErrorResponse, ResolutionResponse
+from registry.metrics import Row
+from resolver.handle.service import EXPIRES_SECONDS, HandleService, Peer
+from resolver.lookup import RESULTS
+from resolver.transports.handle_short import HandleFront
+
+UNKNOWN_REQUEST = 0xFFFFFFFF
+"""Request id of an answer that belongs to no request, as the reference server writes it."""
+
+# Requests of which the answer depends on more than the request's kind and the handle.
+_LONG_WAY = OpFlag.AUTHORITATIVE | OpFlag.ENCRYPT | OpFlag.REQUEST_DIGEST
+
+
+class HandleEndpoint:
+    """Answers whole messages, on the short way where that can be."""
+
+    def __init__(self, service: HandleService, row: Row) -> None:
+        self.service = service
+        self.row = row
+        self.front = HandleFront(service.resolver.cache, self._head)
+
+    def _head(self, message: Message) -> Message | None:
+        """Head the answers to requests like this one; see HandleFront."""
+        flags = message.header.flags
+        signed = flags & OpFlag.CERTIFY and self.service.site.key is not None
+        if flags & _LONG_WAY or signed or not flags & OpFlag.PUBLIC_ONLY:
+            return None
+        return self.service.reply(message, ResolutionResponse("", ()))
+
+    async def answer(self, envelope: Envelope, payload: bytes, peer: Peer) -> list[Message]:
+        """Answer one message the long way; nothing for what is no request."""
+        started = perf_counter()
+        try:
+            message = decode_payload(envelope, payload)
+        except IdnodeError as error:
+            return [self._refused(envelope, payload, error, peer)]
+        if not message.header.is_request:
+            return []  # never answer an answer: two servers would do so for ever
+        answers = await self.service.answer(message, peer)
+        if answers:
+            self._count(peer, answers[-1].header.response_code, perf_counter() - started)
+        return answers
+
+    def _refused(
+        self, envelope: Envelope, payload: bytes, error: IdnodeError, peer: Peer
+    ) -> Message:
+        """Answer bytes that are framed as a message and cannot be read as one."""
+        self._count(peer, error.response_code, 0.0)
+        return refusal(
+            error, self.expiration, envelope.request_id, int.from_bytes(payload[:4], "big")
+        )
+
+    @property
+    def expiration(self) -> int:
+        """Unix seconds at which an answer made now is void."""
+        return int(self.service.clock()) + EXPIRES_SECONDS
+
+    def _count(self, peer: Peer, code: int, seconds: float) -> None:
+        result = RESULTS.get(ResponseCode(code), "error") if code in _CODES else "error"
+        self.row.add("idnode_resolutions", peer.transport, result)
+        self.row.observe(
+            "idnode_resolution_duration_seconds", peer.transport, result, seconds=seconds
+        )
+
+
+_CODES = frozenset(int(code) for code in ResponseCode)
+
+
+def refusal(
+    error: IdnodeError, expiration: int, request_id: int = UNKNOWN_REQUEST, op_code: int = 0
+) -> Message:
+    """Return the answer to bytes that are no request.
+
+    Without a request id it is for a stream in which no message can be found any more.
+    """
+    return refuse(
+        ErrorResponse(error.detail),
+        code=error.response_code,
+        op_code=op_code or OpCode.RESOLUTION,
+        request_id=request_id,
+        expiration=expiration,
+    )

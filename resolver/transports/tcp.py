@@ -1,0 +1,199 @@
+"""The Handle protocol over TCP: whole messages one after the other (RFC 3652 section 2.3.2).
+
+Requests may be pipelined and connections kept; answers come in the order of their requests. All
+that a read brings is answered with one write. A connection that brings no whole request for
+IDLE_SECONDS is closed, whether it sends slowly or nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from time import perf_counter
+
+from protocol.errors import ProtocolError
+from protocol.handle.envelope import SIZE, Envelope
+from protocol.handle.message import read_frame
+from registry.metrics import slot
+from resolver.handle.service import Peer
+from resolver.transports.handle_endpoint import HandleEndpoint, refusal
+
+IDLE_SECONDS = 60.0
+MAX_CONNECTIONS = 10_000
+MAX_PENDING = 64
+"""Requests of one connection that wait for the long way; then nothing more is read from it."""
+
+_BACKLOG = 1024
+
+
+class TcpServer:
+    """A worker's TCP socket and its connections."""
+
+    def __init__(self, endpoint: HandleEndpoint) -> None:
+        self.endpoint = endpoint
+        self.connections: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Listen on a bound socket."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Connection(self), sock=sock, backlog=_BACKLOG
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        assert self._server is not None  # noqa: S101  (started)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Take no more connections, finish what is under way for so long at most, end."""
+        if self._server is not None:
+            self._server.close()
+        busy = [connection.task for connection in self.connections if connection.task is not None]
+        if busy:
+            await asyncio.wait(busy, timeout=drain_seconds)
+        for connection in list(self.connections):
+            connection.abort()
+        await asyncio.gather(*busy, return_exceptions=True)
+
+
+class _Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, server: TcpServer) -> None:
+        self._server = server
+        self._endpoint = server.endpoint
+        self._loop = asyncio.get_running_loop()
+        self._buffer = b""
+        self._pending: deque[tuple[Envelope, bytes]] = deque()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._paused = False
+        self._refusal = b""
+        self._ended = False  # the client has sent all, or what it sends makes no sense
+        self.task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._peer = Peer("tcp", (transport.get_extra_info("peername") or ("",))[0])
+        self._active_at = self._loop.time()
+        self._timer = self._loop.call_later(IDLE_SECONDS, self._look)
+        self._server.connections.add(self)
+        if len(self._server.connections) > MAX_CONNECTIONS:
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self._server.connections.discard(self)
+        self._timer.cancel()
+        if self.task is not None:
+            self.task.cancel()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    def _look(self) -> None:
+        idle = self._loop.time() - self._active_at
+        if idle >= IDLE_SECONDS and self.task is None:
+            self.abort()
+        else:
+            self._timer = self._loop.call_later(max(1.0, IDLE_SECONDS - idle), self._look)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is plain and cached; queue the rest behind it."""
+        if self._ended:
+            return
+        started, hits = perf_counter(), 0
+        buffer = self._buffer + data if self._buffer else data
+        replies: list[bytes] = []
+        at, end = 0, len(buffer)
+        try:
+            while end - at >= SIZE:
+                length = int.from_bytes(buffer[at + 16 : at + SIZE], "big")
+                stop = at + SIZE + length
+                reply = None
+                if stop <= end and self.task is None:
+                    reply = self._endpoint.front.answer(buffer[at:stop])
+                if reply is not None:
+                    replies.append(reply)
+                    hits += 1
+                    at = stop
+                    continue
+                frame = read_frame(buffer, at)
+                if frame is None:
+                    break
+                envelope, payload, at = frame
+                self._queue(envelope, payload)
+        except ProtocolError as error:
+            self._ended = True
+            self._refusal = refusal(error, self._endpoint.expiration).encode()
+            at = end
+        self._buffer = buffer[at:]
+        if replies:
+            self._transport.write(b"".join(replies))
+            self._active_at = self._loop.time()
+            self._count(hits, (perf_counter() - started) / hits)
+        if self._ended and self.task is None:
+            self._finish()
+
+    def eof_received(self) -> bool:
+        """Answer what was asked before the client closed its side, then close ours."""
+        self._ended = True
+        if self.task is None:
+            self._finish()
+        return True
+
+    def _finish(self) -> None:
+        if self._refusal:
+            self._transport.write(self._refusal)
+        self._transport.close()
+
+    def _count(self, hits: int, each: float) -> None:
+        row = self._endpoint.row
+        outcome = "hit" if self._endpoint.service.resolver.feed.fresh else "stale"
+        row.cells[slot("idnode_cache_requests", outcome)] += hits
+        row.cells[slot("idnode_resolutions", "tcp", "found")] += hits
+        row.observe("idnode_resolution_duration_seconds", "tcp", "found", seconds=each, times=hits)
+
+    def _queue(self, envelope: Envelope, payload: bytes) -> None:
+        self._pending.append((envelope, payload))
+        if len(self._pending) >= MAX_PENDING and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        if self.task is None:
+            self.task = self._loop.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Answer what is queued, in order, on the long way."""
+        try:
+            while self._pending:
+                envelope, payload = self._pending.popleft()
+                for message in await self._endpoint.answer(envelope, payload, self._peer):
+                    await self._writable.wait()
+                    self._transport.write(message.encode())
+                self._active_at = self._loop.time()
+                if self._paused and len(self._pending) <= MAX_PENDING // 2:
+                    self._paused = False
+                    if self._writable.is_set():
+                        self._transport.resume_reading()
+        finally:
+            self.task = None
+        if self._ended:
+            self._finish()
+
+    def pause_writing(self) -> None:
+        """Stop reading from a client that does not read, and wait before the next answer."""
+        self._writable.clear()
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._writable.set()
+        if not self._paused:
+            self._transport.resume_reading()

@@ -1,0 +1,139 @@
+"""The Handle protocol over UDP (RFC 3652 section 2.3).
+
+Datagrams are read until there are none, and each that is a plain, cached question is answered
+where it stands. The others become tasks, of which there is a bounded number: what is over it is
+dropped, and the client asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from time import perf_counter
+from typing import Any
+
+import structlog
+
+from protocol.errors import ProtocolError
+from protocol.handle import header
+from protocol.handle.envelope import SIZE, decode_envelope
+from protocol.handle.fragment import MAX_DATAGRAM_BYTES, Reassembly, cut
+from registry.metrics import LATENCY_BUCKETS, slot
+from resolver.handle.service import Peer
+from resolver.transports.handle_endpoint import HandleEndpoint
+from resolver.transports.limits import ResponseLimit
+
+log = structlog.get_logger("idnode.udp")
+
+MAX_TASKS = 1000
+"""Questions under way on the long way at once."""
+
+MAX_ANSWER_DATAGRAMS = 32
+"""A longer answer is not sent over UDP, where its receiver may be forged; a client that gets
+none asks over TCP."""
+
+_READS = 64  # datagrams a turn of the loop, so that other sockets get theirs
+_LONGEST = 65_535
+_BUFFER_BYTES = 4 << 20
+_FAST = LATENCY_BUCKETS[0]
+
+
+class UdpServer:
+    """A worker's UDP socket."""
+
+    def __init__(self, endpoint: HandleEndpoint, sock: socket.socket, limit: ResponseLimit) -> None:
+        self._endpoint = endpoint
+        self._socket = sock
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._reassembly = Reassembly()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._buffer = bytearray(_LONGEST)
+        self._view = memoryview(self._buffer)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Read no more, finish what is under way for so long at most, end."""
+        self._loop.remove_reader(self._socket.fileno())
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=drain_seconds)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._socket.close()
+
+    def _readable(self) -> None:
+        receive, send = self._socket.recvfrom_into, self._socket.sendto
+        view, buffer, answer = self._view, self._buffer, self._endpoint.front.answer
+        allows = self._limit.allows
+        started, hits = perf_counter(), 0
+        try:
+            for _ in range(_READS):
+                size, source = receive(buffer)
+                request = bytes(view[:size])
+                reply = answer(request)
+                if reply is None or len(reply) > MAX_DATAGRAM_BYTES:
+                    self._long_way(request, source)
+                elif allows(source[0]):
+                    send(reply, source)
+                    hits += 1
+                else:
+                    self._endpoint.row.add("idnode_udp_dropped", "rate")
+        except (BlockingIOError, InterruptedError):
+            pass  # all is read, or the send buffer is full: UDP may lose what it likes
+        except OSError as error:  # such as an ICMP error of an earlier answer
+            log.debug("udp_socket", error=str(error))
+        if hits:
+            self._count(hits, (perf_counter() - started) / hits)
+
+    def _count(self, hits: int, each: float) -> None:
+        row = self._endpoint.row
+        outcome = "hit" if self._endpoint.service.resolver.feed.fresh else "stale"
+        row.cells[slot("idnode_cache_requests", outcome)] += hits
+        row.cells[slot("idnode_resolutions", "udp", "found")] += hits
+        row.observe("idnode_resolution_duration_seconds", "udp", "found", seconds=each, times=hits)
+
+    def _long_way(self, datagram: bytes, source: Any) -> None:
+        """Put messages together, and answer whole ones. What is no message gets no answer."""
+        try:
+            envelope = decode_envelope(datagram)
+            if envelope.message_length < header.SIZE:
+                raise ProtocolError("shorter than any message")
+            whole = self._reassembly.add(source, envelope, datagram[SIZE:], self._loop.time())
+        except ProtocolError:
+            self._endpoint.row.add("idnode_udp_dropped", "malformed")
+            return
+        if whole is None:
+            return
+        if len(self._tasks) >= MAX_TASKS:
+            self._endpoint.row.add("idnode_udp_dropped", "busy")
+            return
+        task = self._loop.create_task(self._answer(*whole, source))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, envelope: Any, payload: bytes, source: Any) -> None:
+        peer = Peer("udp", source[0])
+        for message in (await self._endpoint.answer(envelope, payload, peer))[:1]:
+            datagrams = cut(message.envelope, message.encode_payload())
+            if len(datagrams) > MAX_ANSWER_DATAGRAMS:
+                self._endpoint.row.add("idnode_udp_dropped", "size")
+            elif not self._limit.allows(source[0], len(datagrams)):
+                self._endpoint.row.add("idnode_udp_dropped", "rate")
+            else:
+                self._send(datagrams, source)
+
+    def _send(self, datagrams: list[bytes], source: Any) -> None:
+        try:
+            for datagram in datagrams:
+                self._socket.sendto(datagram, source)
+        except OSError as error:  # a full buffer, or nobody there
+            log.debug("udp_send", error=str(error))

@@ -1,0 +1,398 @@
+"""The Handle protocol over real UDP and TCP sockets, with a real PostgreSQL behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from protocol import typed
+from protocol.errors import ResponseCode
+from protocol.handle.credential import verify_message
+from protocol.handle.digest import digest_request
+from protocol.handle.envelope import SIZE, Envelope, decode_envelope
+from protocol.handle.fragment import Reassembly, cut
+from protocol.handle.header import Header, OpCode, OpFlag
+from protocol.handle.message import Message, decode_message, decode_payload
+from protocol.handle.requests import HandleRequest, ResolutionRequest
+from protocol.handle.responses import (
+    ErrorResponse,
+    ReferralResponse,
+    ResolutionResponse,
+    SiteResponse,
+)
+from registry.database import Database
+from registry.metrics import Row, private_row, slot
+from registry.services import Registry
+from resolver.handle import resolve
+from resolver.handle.service import HandleService
+from resolver.lookup import Resolver
+from resolver.site import make_site
+from resolver.transports import tcp, udp
+from resolver.transports.handle_server import HandleServer, start_handle
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+SITE = {
+    "servers": [
+        {
+            "serverId": 1,
+            "address": "192.0.2.7",
+            "interfaces": [{"query": True, "protocol": "UDP", "port": 2641}],
+        }
+    ]
+}
+PLAIN = OpFlag.PUBLIC_ONLY | OpFlag.CACHE_CERTIFY
+
+
+@dataclass
+class Node:
+    server: HandleServer
+    service: HandleService
+    row: Row
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    def dropped(self, reason: str) -> float:
+        return self.row.cells[slot("idnode_udp_dropped", reason)]
+
+
+@pytest.fixture
+async def node(database_url: str) -> AsyncIterator[Node]:
+    sql = await asyncpg.connect(database_url)
+    await sql.execute(
+        """WITH e AS (
+               INSERT INTO enterprises (name, credit_code, industry, contact)
+               VALUES ('Pump Works', '91350211M000100Y46', 'C3441', '{}') RETURNING id)
+           INSERT INTO prefixes (prefix, enterprise_id, hosting, status, site)
+               SELECT p, id, h, 'active', s::jsonb FROM e, (VALUES
+                   ('88.118.1', 'hosted', NULL), ('88.118.2', 'delegated', $1)) AS v (p, h, s)""",
+        json.dumps(SITE),
+    )
+    values: dict[str, list[Any]] = {
+        "ABC": [(1, "URL", "https://pumps.example"), (2, "URL.mirror", "m"), (3, "EMAIL", "a@b")],
+        "LARGE": [(n, "TEXT", "x" * 500) for n in range(1, 21)],
+        "HUGE": [(n, "TEXT", "x" * 1000) for n in range(1, 101)],
+        "EMPTY": [],
+    }
+    for name, triples in values.items():
+        stored = [
+            {"index": index, "type": kind, "data": {"format": "string", "value": text}}
+            for index, kind, text in triples
+        ]
+        await sql.execute(
+            """INSERT INTO identifiers (prefix, suffix_key, suffix, values)
+               VALUES ('88.118.1', $1, $1, $2)""",
+            name,
+            json.dumps(stored),
+        )
+    await sql.close()
+    database, row = Database(database_url), private_row()
+    site = make_site("127.0.0.1", handle_port=2641, http_port=8000, key=KEY)
+    resolver = Resolver(
+        database, row=row, cache_bytes=1 << 20, node_prefix="88.118", site=site.record
+    )
+    registry = Registry(database, "88.118", resolver.forget, row)
+    service = HandleService(resolver, registry, site, handlers=resolve.HANDLERS)
+    await resolver.start()
+    async with asyncio.timeout(20):
+        while not resolver.ready:
+            await asyncio.sleep(0.01)
+    server = await start_handle(
+        service, row=row, host="127.0.0.1", port=0, udp_responses_per_second=100_000
+    )
+    yield Node(server, service, row)
+    await server.stop(1)
+    await resolver.close()
+    await database.close()
+
+
+def question(
+    name: str = "88.118.1/ABC",
+    *,
+    number: int = 7,
+    flags: OpFlag = PLAIN,
+    op_code: int = OpCode.RESOLUTION,
+    types: tuple[str, ...] = (),
+    indexes: tuple[int, ...] = (),
+) -> Message:
+    body = (
+        ResolutionRequest(name, indexes, types)
+        if op_code == OpCode.RESOLUTION
+        else HandleRequest(name)
+    )
+    return Message(Envelope(request_id=number), Header(op_code, 2_000_000_000, flags=flags), body)
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.received.put_nowait(data)
+
+
+@dataclass
+class UdpClient:
+    transport: asyncio.DatagramTransport
+    protocol: Datagrams
+
+    async def ask(self, *datagrams: bytes) -> Message:
+        for datagram in datagrams:
+            self.transport.sendto(datagram)
+        whole = Reassembly()
+        async with asyncio.timeout(20):
+            while True:
+                part = await self.protocol.received.get()
+                assert len(part) <= 512
+                done = whole.add("server", decode_envelope(part), part[SIZE:], 0.0)
+                if done is not None:
+                    return decode_payload(*done)
+
+
+@pytest.fixture
+async def client(node: Node) -> AsyncIterator[UdpClient]:
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_datagram_endpoint(
+        Datagrams, remote_addr=("127.0.0.1", node.port)
+    )
+    yield UdpClient(transport, protocol)
+    transport.close()
+
+
+async def tcp_ask(node: Node, *requests: bytes, end: bool = False) -> list[Message]:
+    """Send requests in one go; return as many answers, or all until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    answers: list[Message] = []
+    async with asyncio.timeout(20):
+        writer.write(b"".join(requests))
+        if end:
+            writer.write_eof()
+        while end or len(answers) < len(requests):
+            try:
+                head = await reader.readexactly(SIZE)
+            except asyncio.IncompleteReadError:
+                break
+            payload = await reader.readexactly(decode_envelope(head).message_length)
+            answers.append(decode_message(head + payload))
+    writer.close()
+    return answers
+
+
+def types_of(message: Message) -> list[str]:
+    assert isinstance(message.body, ResolutionResponse), message
+    return [value.type for value in message.body.values]
+
+
+@pytest.mark.parametrize("over", ["udp", "tcp"])
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        (question(), ["URL", "URL.mirror", "EMAIL"]),
+        (question("88.118.1/abc"), ["URL", "URL.mirror", "EMAIL"]),
+        (question(types=("url",)), ["URL"]),
+        (question(types=("URL.",)), ["URL", "URL.mirror"]),
+        (question(indexes=(3,)), ["EMAIL"]),
+        (question(indexes=(3,), types=("URL",)), ["URL", "EMAIL"]),
+        (question(flags=PLAIN | OpFlag.AUTHORITATIVE), ["URL", "URL.mirror", "EMAIL"]),
+        (question("0.NA/88.118.1"), ["HS_SITE"]),
+        (question("88.118.1"), ["HS_SITE"]),
+        (question("0.NA/88.118"), ["HS_SITE"]),
+        (question("88.118.1/LARGE"), ["TEXT"] * 20),
+        (question("88.118.1/NO"), ResponseCode.HANDLE_NOT_FOUND),
+        (question("10.1000/182"), ResponseCode.SERVER_NOT_RESPONSIBLE),
+        (question("88.118.1/"), ResponseCode.INVALID_HANDLE),
+        (question(types=("NONE",)), ResponseCode.VALUES_NOT_FOUND),
+        (question(indexes=(0,)), ResponseCode.VALUES_NOT_FOUND),
+        (question("88.118.1/EMPTY"), ResponseCode.VALUES_NOT_FOUND),
+        (question("88.118.2/X", flags=PLAIN | OpFlag.DO_NOT_REFER), ResponseCode.HANDLE_NOT_FOUND),
+        (question(op_code=999), ResponseCode.ERROR),
+    ],
+)
+async def test_resolution_over_both_transports(
+    node: Node, client: UdpClient, over: str, asked: Message, wanted: Any
+) -> None:
+    for number in range(3):  # the first from the database, then from the cache
+        message = question_again(asked, number)
+        if over == "udp":
+            answer = await client.ask(*cut(message.envelope, message.encode_payload()))
+        else:
+            (answer,) = await tcp_ask(node, message.encode())
+        assert answer.envelope.request_id == number
+        if isinstance(wanted, list):
+            assert types_of(answer) == wanted
+            assert isinstance(asked.body, ResolutionRequest)
+            assert isinstance(answer.body, ResolutionResponse)
+            assert answer.body.handle == asked.body.handle
+        else:
+            assert answer.header.response_code == wanted
+            assert isinstance(answer.body, ErrorResponse)
+
+
+def question_again(message: Message, number: int) -> Message:
+    return Message(Envelope(request_id=number), message.header, message.body)
+
+
+async def test_a_delegated_prefix_refers_to_its_site(node: Node, client: UdpClient) -> None:
+    answer = await client.ask(question("88.118.2/X").encode())
+    assert answer.header.response_code == ResponseCode.SERVICE_REFERRAL
+    assert isinstance(answer.body, ReferralResponse)
+    assert answer.body.values is not None
+    assert [value.data for value in answer.body.values] == [typed.site_from_json(SITE)]
+
+
+async def test_site_information_names_this_node(node: Node, client: UdpClient) -> None:
+    answer = await client.ask(question("/", op_code=OpCode.GET_SITE_INFO).encode())
+    assert isinstance(answer.body, SiteResponse)
+    site = typed.site_to_json(answer.body.site)
+    assert site["servers"][0]["address"] == "127.0.0.1"
+    assert "publicKey" in site["servers"][0]
+
+
+async def test_an_answer_is_signed_when_that_is_asked_for(node: Node, client: UdpClient) -> None:
+    for _ in range(2):
+        answer = await client.ask(question(flags=PLAIN | OpFlag.CERTIFY).encode())
+        assert answer.credential is not None
+        assert verify_message(answer.credential, answer.envelope, answer.content, KEY.public_key())
+
+
+async def test_the_request_digest_comes_when_that_is_asked_for(
+    node: Node, client: UdpClient
+) -> None:
+    for number in range(2):
+        asked = question(flags=PLAIN | OpFlag.REQUEST_DIGEST, number=number)
+        answer = await client.ask(asked.encode())
+        assert answer.digest is not None
+        assert answer.digest == digest_request(answer.envelope.version, asked.content)
+
+
+async def test_a_request_in_fragments_is_put_together(node: Node, client: UdpClient) -> None:
+    asked = question(types=("URL", *(f"TYPE-{n}" for n in range(100))))
+    datagrams = cut(asked.envelope, asked.encode_payload())
+    assert len(datagrams) > 2
+    answer = await client.ask(*reversed(datagrams))
+    assert types_of(answer) == ["URL"]
+
+
+async def test_an_answer_too_long_for_udp_is_sent_over_tcp_alone(
+    node: Node, client: UdpClient
+) -> None:
+    asked = question("88.118.1/HUGE")
+    client.transport.sendto(asked.encode())
+    async with asyncio.timeout(20):
+        while not node.dropped("size"):
+            await asyncio.sleep(0.01)
+    (answer,) = await tcp_ask(node, asked.encode())
+    assert len(types_of(answer)) == 100
+    assert client.protocol.received.empty()
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"",
+        b"x",
+        b"GET / HTTP/1.1\r\n\r\n",
+        question().encode()[:-1],
+        question().encode() + b"x",
+        bytes(20),
+        bytes(100),
+        b"\xff" * 512,
+    ],
+)
+async def test_what_is_no_message_gets_no_answer_over_udp(
+    node: Node, client: UdpClient, noise: bytes
+) -> None:
+    client.transport.sendto(noise)
+    answer = await client.ask(question(number=99).encode())
+    assert answer.envelope.request_id == 99
+    assert client.protocol.received.empty()
+
+
+async def test_an_answer_is_not_answered(node: Node, client: UdpClient) -> None:
+    answer = await client.ask(question().encode())
+    client.transport.sendto(answer.encode())
+    assert (await client.ask(question(number=99).encode())).envelope.request_id == 99
+    assert client.protocol.received.empty()
+
+
+async def test_one_source_gets_no_more_than_its_share_over_udp(
+    node: Node, client: UdpClient
+) -> None:
+    limit = node.server._udp._limit
+    limit.in_window, limit._until = 5, float("inf")
+    limit._counts.clear()
+    await client.ask(question().encode())
+    for _ in range(50):
+        client.transport.sendto(question().encode())
+    async with asyncio.timeout(20):
+        while node.dropped("rate") < 46:
+            await asyncio.sleep(0.01)
+    assert client.protocol.received.qsize() == 4
+    assert len(await tcp_ask(node, question().encode())) == 1, "TCP proves its source"
+
+
+async def test_pipelined_requests_are_answered_in_their_order(node: Node) -> None:
+    names = ["ABC", "LARGE", "NO", "abc", "EMPTY", "HUGE"] * 60
+    asked = [question(f"88.118.1/{name}", number=n).encode() for n, name in enumerate(names)]
+    answers = await tcp_ask(node, *asked)
+    assert [answer.envelope.request_id for answer in answers] == list(range(len(names)))
+
+
+async def test_requests_cut_anywhere_are_answered(node: Node) -> None:
+    stream = b"".join(question(number=n).encode() for n in range(20))
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for start in range(0, len(stream), 37):
+        writer.write(stream[start : start + 37])
+        await writer.drain()
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        for number in range(20):
+            head = await reader.readexactly(SIZE)
+            assert decode_envelope(head).request_id == number
+            await reader.readexactly(decode_envelope(head).message_length)
+    writer.close()
+
+
+async def test_a_client_that_closes_its_side_still_gets_its_answers(node: Node) -> None:
+    asked = [question(f"88.118.1/{name}", number=n) for n, name in enumerate(["ABC", "NO", "abc"])]
+    answers = await tcp_ask(node, *(message.encode() for message in asked), end=True)
+    assert [answer.envelope.request_id for answer in answers] == [0, 1, 2]
+
+
+async def test_a_stream_that_makes_no_sense_is_told_so_and_closed(node: Node) -> None:
+    too_long = question().encode()[:16] + b"\xff\xff\xff\xff"
+    answers = await tcp_ask(node, question().encode(), too_long + bytes(100), end=True)
+    assert [answer.header.response_code for answer in answers] == [1, ResponseCode.ERROR]
+
+
+async def test_a_client_that_sends_half_a_request_is_let_go(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    writer.write(question().encode()[:30])
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    writer.close()
+
+
+async def test_no_more_questions_are_under_way_than_the_limit(
+    node: Node, client: UdpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(udp, "MAX_TASKS", 0)
+    client.transport.sendto(question("88.118.1/NO").encode())
+    async with asyncio.timeout(20):
+        while not node.dropped("busy"):
+            await asyncio.sleep(0.01)
