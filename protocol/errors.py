@@ -153,6 +153,22 @@ class InsufficientPermission(IdnodeError):
     slug, title, title_zh = "insufficient-permission", "Insufficient permission", "权限不足"
 
 
+class AuthenticationFailed(IdnodeError):
+    """A proof of who asks that does not hold: a wrong key, a wrong secret."""
+
+    response_code = ResponseCode.AUTHENTICATION_FAILED
+    http_status = 401
+    slug, title, title_zh = "authentication-failed", "Authentication failed", "身份认证失败"
+
+
+class InvalidAdmin(IdnodeError):
+    """Known who asks, and that nobody named it an administrator of this."""
+
+    response_code = ResponseCode.INVALID_ADMIN
+    http_status = 403
+    slug, title, title_zh = "invalid-administrator", "Not an administrator", "非管理员"
+
+
 class HandleNotFound(IdnodeError):
     """The identifier, or the prefix it stands under, is not registered or does not resolve."""
 

@@ -58,6 +58,23 @@ TASKS = (
         rows=1000,
         age=KEPT.total_seconds(),
     ),
+    Task(
+        "handle_challenges",
+        """DELETE FROM handle_challenges WHERE id IN (
+               SELECT id FROM handle_challenges
+               WHERE expires_at < now() - make_interval(secs => :age) LIMIT :rows)""",
+        rows=1000,
+    ),
+    # A session that goes on has just got a later end: the condition is looked at again.
+    Task(
+        "handle_sessions",
+        """DELETE FROM handle_sessions
+           WHERE expires_at < now() - make_interval(secs => :age)
+               AND id IN (
+                   SELECT id FROM handle_sessions
+                   WHERE expires_at < now() - make_interval(secs => :age) LIMIT :rows)""",
+        rows=1000,
+    ),
     # The conditions stand outside too, where they are looked at again if somebody else has just
     # changed the row: an upload that goes on after all is not cut off. Its chunks go with it.
     Task(

@@ -1,5 +1,8 @@
 """Who asks: operators and the keys of enterprises, known by their bearer tokens (RFC 6750).
 
+Identities of the Handle protocol, which prove themselves with a key of their own, become
+principals in registry/admins.py.
+
 A token is random and shown once. What is stored is its SHA-256, found by the first eight bytes
 and compared in constant time; a token has more than 128 bits of chance, so a slow hash would add
 nothing. Only a bootstrap token is chosen by people.
@@ -32,6 +35,7 @@ from registry import audit
 from registry.schema import api_keys, enterprises, operators
 
 OPERATOR, REVIEWER, ENTERPRISE = "operator", "reviewer", "enterprise"
+IDENTITY = "identity"
 
 MIN_TOKEN_CHARACTERS = 16
 MAX_TOKEN_CHARACTERS = 512
@@ -46,8 +50,9 @@ _USE_RECORDED_EVERY = datetime.timedelta(minutes=1)
 class Principal:
     """An authenticated caller.
 
-    kind: "operator" or "enterprise". role: "operator", "reviewer" or "enterprise".
-    id: of the operator or of the key. name: of the operator or of the enterprise.
+    kind: "operator", "enterprise" or "identity". role: "operator", "reviewer" or "enterprise".
+    id: of the operator or of the key. name: of the operator or of the enterprise, or
+    ``index:handle`` of an identity, which has no id of its own.
     """
 
     kind: str
@@ -58,7 +63,9 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """How the audit log names the caller: ``operator:NAME`` or ``key:UUID``."""
+        """How the audit log names the caller: ``operator:NAME``, ``key:UUID``, ``handle:NAME``."""
+        if self.kind == IDENTITY:
+            return f"handle:{self.name}"
         return f"operator:{self.name}" if self.kind == OPERATOR else f"key:{self.id}"
 
     def require(self, *roles: str, enterprise: uuid.UUID | None = None) -> None:

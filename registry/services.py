@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,19 +62,36 @@ class Work:
         )
 
 
-@contextlib.asynccontextmanager
-async def work(
-    registry: Registry, token: str, request_id: str | None = None
-) -> AsyncIterator[Work]:
-    """Authenticate `token` and do the block in one transaction.
+Authenticate = Callable[[AsyncConnection], Awaitable[Principal]]
+"""Finds out, within the transaction of the work, in whose name it is done."""
 
-    It is committed at the end of the block, and rolled back whole by an exception. Raises
-    AuthenticationNeeded and StoreUnavailable.
+
+def work(
+    registry: Registry, token: str, request_id: str | None = None
+) -> contextlib.AbstractAsyncContextManager[Work]:
+    """Authenticate `token` and do the block in one transaction: see work_as.
+
+    Raises AuthenticationNeeded and StoreUnavailable.
     """
-    now = registry.clock()
+
+    async def authenticate(connection: AsyncConnection) -> Principal:
+        return await principals.authenticate(connection, token, registry.clock())
+
+    return work_as(registry, authenticate, request_id)
+
+
+@contextlib.asynccontextmanager
+async def work_as(
+    registry: Registry, authenticate: Authenticate, request_id: str | None = None
+) -> AsyncIterator[Work]:
+    """Do the block in one transaction, in the name of whom `authenticate` returns.
+
+    It is committed at the end of the block, and rolled back whole by an exception. Raises what
+    `authenticate` raises, and StoreUnavailable.
+    """
     async with registry.database.begin() as connection:
-        principal = await principals.authenticate(connection, token, now)
-        moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+        principal = await authenticate(connection)
+        moment = datetime.datetime.fromtimestamp(registry.clock(), datetime.UTC)
         current = Work(connection, principal, registry.node_prefix, moment, request_id)
         yield current
     for prefix, suffix_keys in current._changes:
