@@ -9,13 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.errors import IdnodeError, InvalidAdmin, InvalidValue, ProtocolError, ResponseCode
-from protocol.handle.keys import PUBLIC_KEY, SECRET_KEY, decode_public_key, decode_verifying_key
-from protocol.handle.keys import PublicKey as PublicKey  # noqa: PLC0414  what key_of returns
+from protocol.handle.keys import (
+    PUBLIC_KEY,
+    SECRET_KEY,
+    PublicKey,
+    decode_public_key,
+    decode_verifying_key,
+)
 from protocol.handle.signing import VerifyingKey
 from protocol.identifier import Identifier
 from registry import stored
@@ -23,12 +29,15 @@ from registry.admins import Identity
 from registry.prefix_handles import owner_prefix
 from registry.schema import prefixes
 
+Key: TypeAlias = PublicKey | bytes
+"""A public key, or a secret."""
+
 MAX_KEYS = 16
 """Keys of one handle that are tried where an identity does not say which."""
 
 
 @dataclass(frozen=True)
-class Key:
+class IdentityKey:
     """A key. identity: with the index at which it stands; type: HS_PUBKEY or HS_SECKEY."""
 
     identity: Identity
@@ -48,13 +57,13 @@ class Key:
             return None
 
 
-Find = Callable[[Identity, str], Awaitable[Sequence[Key] | None]]
+Find = Callable[[Identity, str], Awaitable[Sequence[IdentityKey] | None]]
 """Finds the keys of one type of an identity that lives elsewhere; None if it cannot."""
 
 
 async def keys_of(
     connection: AsyncConnection, identity: Identity, type_: str, find: Find | None = None
-) -> list[Key]:
+) -> list[IdentityKey]:
     """Return the keys of `type_` that `identity` names; several only for index 0.
 
     Raises InvalidAdmin for an identity that is not there and should be here, ProtocolError with
@@ -65,7 +74,7 @@ async def keys_of(
     except IdnodeError:
         raise InvalidAdmin(f"there is no identity {identity}") from None
     keys = [
-        Key(Identity(one.value.index, identity.handle), type_, one.value.data)
+        IdentityKey(Identity(one.value.index, identity.handle), type_, one.value.data)
         for one in await stored.of_type(connection, [identifier], type_)
         if one.serving and identity.index in (0, one.value.index)
     ]
@@ -81,7 +90,7 @@ async def keys_of(
     return list(found)[:MAX_KEYS]
 
 
-async def key_of(connection: AsyncConnection, identity: Identity) -> PublicKey | bytes | None:
+async def key_of(connection: AsyncConnection, identity: Identity) -> Key | None:
     """Return the public key or the secret of an identity with an index; None if it has none."""
     for type_ in (PUBLIC_KEY, SECRET_KEY):
         try:
