@@ -97,6 +97,16 @@ TASKS = (
                LIMIT :rows)""",
         rows=64,
     ),
+    Task(
+        "handle_http_sessions",
+        """DELETE FROM handle_http_sessions
+           WHERE expires_at < now() - make_interval(secs => :age)
+               AND digest IN (
+                   SELECT digest FROM handle_http_sessions
+                   WHERE expires_at < now() - make_interval(secs => :age)
+                   LIMIT :rows)""",
+        rows=1000,
+    ),
 )
 
 

@@ -1,0 +1,172 @@
+"""Who sends a request of the Handle JSON API, found out from what it says to prove it.
+
+Secrets and sessions are only for TLS: over plain HTTP what a request says of its sender is not
+looked at, as at the reference server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import ipaddress
+from dataclasses import dataclass
+
+from aiohttp import web
+from cryptography import x509
+
+from protocol.errors import AuthenticationNeeded, InvalidAdmin, ProtocolError
+from protocol.handle.keys import PUBLIC_KEY, SECRET_KEY
+from registry import http_sessions, identities
+from registry.admins import Identity
+from registry.http_sessions import Session
+from registry.identities import Find, Key
+from registry.services import Registry
+from resolver.transports.rest_proof import Basic, NotProved, Signed, certified, read
+from resolver.transports.tls_object import TlsObject
+
+SCHEME = "Handle"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Lets requests in by who sends them.
+
+    plain: also over HTTP without TLS, from this machine, as one who develops needs it.
+    find: finds the keys of identities that live elsewhere.
+    """
+
+    registry: Registry
+    plain: bool = False
+    find: Find | None = None
+
+    def is_private(self, request: web.Request) -> bool:
+        """Whether secrets may be sent the way that a request came."""
+        return request.secure or (self.plain and _is_loopback(request.remote))
+
+    async def identity(self, request: web.Request) -> Identity | None:
+        """Return who has proved to send the request; None if it says nothing of that.
+
+        Raises NotProved, StoreUnavailable.
+        """
+        header = request.headers.get("Authorization")
+        if header is None or not self.is_private(request):
+            return None
+        proof = read(header)
+        if isinstance(proof, Basic):
+            return await self._by_password(proof)
+        if proof.client_cert or proof.session_id:
+            identity, _ = await self.by_signature(request, proof)
+            return identity
+        return None
+
+    async def need(self, request: web.Request) -> Identity:
+        """Return who sends the request. Raises AuthenticationNeeded, and as `identity` does."""
+        identity = await self.identity(request)
+        if identity is None:
+            raise AuthenticationNeeded("this needs an identity that is proved over TLS")
+        return identity
+
+    async def challenge(self) -> dict[str, str]:
+        """Return the schemes that a 401 offers, by header value; begins a session for them."""
+        session = await self.begin()
+        nonce = base64.b64encode(session.nonce).decode()
+        return {
+            "Basic": 'Basic realm="handle"',
+            SCHEME: f'{SCHEME} sessionId="{session.id}", nonce="{nonce}"',
+        }
+
+    async def begin(self) -> Session:
+        """Begin a session. Raises StoreUnavailable."""
+        async with self.registry.database.begin() as connection:
+            return await http_sessions.create(connection, self.registry.clock())
+
+    async def session(self, session_id: str) -> Session:
+        """Return a session that has not ended. Raises NotProved."""
+        async with self.registry.database.begin() as connection:
+            found = await http_sessions.find(connection, session_id, self.registry.clock())
+        if found is None:
+            raise NotProved("there is no such session, or it has ended", field="sessionId")
+        return found
+
+    async def end(self, session_id: str) -> bool:
+        """End a session; return whether there was one."""
+        async with self.registry.database.begin() as connection:
+            return await http_sessions.end(connection, session_id)
+
+    async def by_signature(
+        self, request: web.Request, proof: Signed
+    ) -> tuple[Identity | None, Session | None]:
+        """Return the identity that the scheme Handle has proved, and the session if there is one.
+
+        The session then knows the identity too. The identity is None for a session that nobody
+        has proved anything to. Raises NotProved.
+        """
+        session = await self.session(proof.session_id) if proof.session_id else None
+        if proof.client_cert:
+            identity = await self._by_certificate(request)
+        elif session is not None and proof.signature:
+            identity = await self._by_nonce(session, proof)
+        else:
+            return (session.identity if session else None), session
+        if session is not None:
+            async with self.registry.database.begin() as connection:
+                now = self.registry.clock()
+                await http_sessions.authenticate(connection, session.id, identity, now)
+        return identity, session
+
+    async def _by_password(self, proof: Basic) -> Identity:
+        for key in await self._keys(proof.identity, SECRET_KEY):
+            if proof.holds(key.data):
+                return key.identity
+        raise NotProved("the password is not the secret of that identity")
+
+    async def _by_nonce(self, session: Session, proof: Signed) -> Identity:
+        if proof.identity is None:
+            raise NotProved("the signature is nobody's", field="id")
+        for key in await self._keys(proof.identity, proof.type):
+            # What PBKDF2 makes of a secret may take some milliseconds: others go on meanwhile.
+            if await asyncio.to_thread(proof.holds, session.nonce, key):
+                return key.identity
+        raise NotProved("the signature was not made with the key of that identity")
+
+    async def _by_certificate(self, request: web.Request) -> Identity:
+        certificate = _certificate(request)
+        if certificate is None:
+            raise NotProved("the client has shown no certificate")
+        now = datetime.datetime.fromtimestamp(self.registry.clock(), datetime.UTC)
+        for key in await self._keys(certified(certificate, now), PUBLIC_KEY):
+            if certificate.public_key() == key.verifying():
+                return key.identity
+        raise NotProved("the key of the certificate is not that of the identity")
+
+    async def _keys(self, identity: Identity, type_: str) -> list[Key]:
+        """Return the keys that may prove an identity; none for one that is not known.
+
+        Who fails learns by that only that he failed.
+        """
+        if type_ not in (PUBLIC_KEY, SECRET_KEY):
+            raise NotProved(f"not {PUBLIC_KEY} or {SECRET_KEY}", field="type")
+        async with self.registry.database.begin() as connection:
+            try:
+                return await identities.keys_of(connection, identity, type_, self.find)
+            except (InvalidAdmin, ProtocolError):
+                return []
+
+
+def _certificate(request: web.Request) -> x509.Certificate | None:
+    transport = request.transport
+    tls = None if transport is None else transport.get_extra_info("ssl_object")
+    if not isinstance(tls, TlsObject):
+        return None
+    try:
+        return tls.peer_certificate()
+    except ValueError as error:
+        raise NotProved(f"the certificate cannot be read: {error}") from None
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(address or "").is_loopback
+    except ValueError:
+        return False
