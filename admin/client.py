@@ -12,7 +12,6 @@ import msgspec
 from admin.settings import Settings
 from admin.supervisor import address
 from admin.words import Failure
-from protocol.identifier import Identifier
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=120)
 
@@ -34,12 +33,6 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self.url = url
-
-    async def handle(self, identifier: Identifier) -> tuple[int, dict[str, Any]]:
-        """Resolve: return the HTTP status and the Handle JSON. Raises Failure."""
-        with self._reached():
-            async with self._session.get(f"{self.url}/api/handles/{identifier.to_url()}") as reply:
-                return reply.status, _object(await reply.read())
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
         """GET a resource below /api/v1. Raises Refused, Failure."""

@@ -242,3 +242,10 @@ class StoreUnavailable(IdnodeError):
 
     def __init__(self, detail: str = "the database does not answer", *, retry_after: int = 2):
         super().__init__(detail, retry_after=retry_after)
+
+
+class PeerUnavailable(IdnodeError):
+    """Another server that was asked does not answer."""
+
+    http_status = 504
+    slug, title, title_zh = "peer-unavailable", "Peer unavailable", "对端服务不可用"

@@ -3,75 +3,134 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 import unicodedata
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import click
 
-from admin.client import connect, node_url
 from admin.commands.options import json_option, settings_options
 from admin.settings import Settings
+from admin.supervisor import address
+from admin.trace import as_text, describe_step, name
 from admin.words import Failure, show, words
 from protocol.errors import IdnodeError, ResponseCode
 from protocol.identifier import Identifier
+from protocol.values import MAX_INDEX
+from resolver.client.exchange import Asking
+from resolver.client.resolving import resolve as resolve_at
+from resolver.client.steps import Endpoint, Step, Transport
 
-_NO_VALUES = "-"
+
+def _transport_options(command: Callable[..., None]) -> Callable[..., None]:
+    for transport in get_args(Transport):
+        command = click.option(
+            f"--{transport}",
+            "transport",
+            flag_value=transport,
+            default="http" if transport == "http" else None,
+            help=f"Ask over {transport.upper()}.",
+        )(command)
+    return command
 
 
 @click.command(help=words("Resolve an identifier.", "解析一个标识。"))
 @click.argument("identifier")
-@click.option("--http", "transport", flag_value="http", default="http", help="Ask over HTTP.")
-@click.option("--url", help="The node to ask. Default: the one of the settings.")
+@_transport_options
+@click.option("--host", help="The server to ask. Default: the node of the settings.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Its port. Default: of the settings.")
+@click.option("--url", help="The server to ask over HTTP, instead of --host and --port.")
+@click.option("--type", "types", multiple=True, help="Only values of this type; may be repeated.")
+@click.option(
+    "--index",
+    "indexes",
+    multiple=True,
+    type=click.IntRange(1, MAX_INDEX),
+    help="Only the value with this index; may be repeated.",
+)
+@click.option("--trace", is_flag=True, help="Print each server asked and each message, decoded.")
 @json_option
-@settings_options("bind", "http_port")
+@settings_options("bind", "http_port", "handle_port")
 def resolve(
     settings: Settings,
     read_settings: Callable[[], Settings],
     *,
     identifier: str,
-    transport: str,
+    transport: Transport,
+    host: str | None,
+    port: int | None,
     url: str | None,
+    types: tuple[str, ...],
+    indexes: tuple[int, ...],
+    trace: bool,
     as_json: bool,
 ) -> None:
-    """Resolve an identifier."""
-    del read_settings, transport
+    """Resolve an identifier. Exit code 1 where the answer is not success."""
+    del read_settings
+    endpoint = _endpoint(settings, transport, host=host, port=port, url=url)
     try:
-        wanted = Identifier.parse(identifier)
+        asking = Asking(
+            Identifier.parse(identifier),
+            request_id=secrets.randbits(31),
+            now=int(time.time()),
+            types=types,
+            indexes=indexes,
+        )
     except IdnodeError as error:
         raise click.UsageError(f"{error.field}: {error.detail}") from error
-    answer = asyncio.run(_ask(url or node_url(settings), wanted))
-    show(answer, _table(answer), as_json=as_json)
-    if answer.get("responseCode") != ResponseCode.SUCCESS:
+    seen: list[dict[str, Any]] = []
+
+    def watch(step: Step) -> None:
+        if trace and as_json:
+            seen.append(describe_step(step))
+        elif trace:
+            click.echo("\n".join(map(_safe, as_text(step).split("\n"))))
+
+    try:
+        answer = asyncio.run(resolve_at(asking, endpoint, url=url, watch=watch))
+    except IdnodeError as error:
+        if seen:
+            show({"trace": seen}, "", as_json=True)
+        raise Failure(error.detail) from error
+    body = answer.to_json()
+    text = _table(body, identifier)
+    show(body | {"trace": seen} if seen else body, text, as_json=as_json)
+    if answer.code != ResponseCode.SUCCESS:
         raise click.exceptions.Exit(1)
 
 
-async def _ask(url: str, identifier: Identifier) -> dict[str, Any]:
-    async with connect(url) as client:
-        status, answer = await client.handle(identifier)
-    if "responseCode" not in answer:
-        raise Failure(f"{url} answered HTTP {status} without Handle JSON")
-    return answer
+def _endpoint(
+    settings: Settings, transport: Transport, *, host: str | None, port: int | None, url: str | None
+) -> Endpoint:
+    """Return where to ask first. Raises UsageError."""
+    if url is not None and (transport != "http" or host or port):
+        raise click.UsageError("--url is for HTTP, instead of --host and --port")
+    port = port or (settings.http_port if transport == "http" else settings.handle_port)
+    if not port:
+        raise click.UsageError(f"--port: IDNODE_HANDLE_PORT is 0, so this node has no {transport}")
+    parts = urlsplit(url or address(host or settings.bind, port))
+    try:
+        where, port = parts.hostname, parts.port or {"https": 443}.get(parts.scheme, 80)
+    except ValueError as error:
+        raise click.UsageError(f"--url: {error}") from error
+    if parts.scheme not in ("http", "https") or not where:
+        raise click.UsageError("--url: not of the form http://host:port")
+    return Endpoint(transport, where, port)
 
 
-def _table(answer: dict[str, Any]) -> str:
+def _table(answer: dict[str, Any], asked: str) -> str:
     code = answer["responseCode"]
-    head = f"{answer.get('handle', _NO_VALUES)}  {_name(code)}"
+    head = f"{answer.get('handle', asked)}  {name(ResponseCode, code)}"
     if answer.get("message"):
         head += f"  {answer['message']}"
-    lines = [head]
+    lines = [_safe(head)]
     for value in answer.get("values", ()):
-        data = value["data"]
-        shown = data["value"] if isinstance(data, dict) else data
-        lines.append(f"{value['index']:>7}  {_padded(value['type'], 16)}  {_printable(str(shown))}")
+        shown = _safe(str(value["data"]["value"]))
+        lines.append(f"{value['index']:>7}  {_padded(_safe(value['type']), 16)}  {shown}")
     return "\n".join(lines)
-
-
-def _name(code: int) -> str:
-    try:
-        return f"{code} {ResponseCode(code).name}"
-    except ValueError:
-        return str(code)
 
 
 def _padded(text: str, columns: int) -> str:
@@ -79,6 +138,6 @@ def _padded(text: str, columns: int) -> str:
     return text + " " * max(0, columns - len(text) - wide)
 
 
-def _printable(text: str) -> str:
-    """Keep what an identifier says from steering the terminal."""
+def _safe(text: str) -> str:
+    """Keep what a server says from steering the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
