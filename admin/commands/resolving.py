@@ -17,7 +17,7 @@ from admin.settings import Settings
 from admin.supervisor import address
 from admin.trace import as_text, describe_step, name
 from admin.words import Failure, show, words
-from protocol.errors import IdnodeError, ResponseCode
+from protocol.errors import IdnodeError, PeerUnavailable, ResponseCode
 from protocol.identifier import Identifier
 from protocol.values import MAX_INDEX
 from resolver.client.exchange import Asking
@@ -94,12 +94,20 @@ def resolve(
     except IdnodeError as error:
         if seen:
             show({"trace": seen}, "", as_json=True)
-        raise Failure(error.detail) from error
+        raise _failure(error) from error
     body = answer.to_json()
     text = _table(body, identifier)
     show(body | {"trace": seen} if seen else body, text, as_json=as_json)
     if answer.code != ResponseCode.SUCCESS:
         raise click.exceptions.Exit(1)
+
+
+def _failure(error: IdnodeError) -> Failure:
+    if isinstance(error, PeerUnavailable):
+        return Failure(
+            f"the server does not answer: {error.detail}", f"服务器没有应答:{error.detail}"
+        )
+    return Failure(error.detail)
 
 
 def _endpoint(
