@@ -25,14 +25,16 @@ from resolver.client.resolving import resolve as resolve_at
 from resolver.client.steps import Endpoint, Step, Transport
 
 
+DEFAULT: Transport = "http"
+
+
 def _transport_options(command: Callable[..., None]) -> Callable[..., None]:
     for transport in get_args(Transport):
         command = click.option(
             f"--{transport}",
             "transport",
             flag_value=transport,
-            default="http" if transport == "http" else None,
-            help=f"Ask over {transport.upper()}.",
+            help=f"Ask over {transport.upper()}." + " The default." * (transport == DEFAULT),
         )(command)
     return command
 
@@ -59,7 +61,7 @@ def resolve(
     read_settings: Callable[[], Settings],
     *,
     identifier: str,
-    transport: Transport,
+    transport: Transport | None,
     host: str | None,
     port: int | None,
     url: str | None,
@@ -70,7 +72,7 @@ def resolve(
 ) -> None:
     """Resolve an identifier. Exit code 1 where the answer is not success."""
     del read_settings
-    endpoint = _endpoint(settings, transport, host=host, port=port, url=url)
+    endpoint = _endpoint(settings, transport or DEFAULT, host=host, port=port, url=url)
     try:
         asking = Asking(
             Identifier.parse(identifier),
