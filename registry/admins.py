@@ -83,14 +83,10 @@ async def authorise(
     Raises ServerNotResponsible for a prefix that is not registered here, InvalidAdmin for an
     identity that no HS_ADMIN names, InsufficientPermission for one that lacks a bit.
     """
+    enterprise = await owner_of(connection, identifier, node_prefix)
     if is_administrator(identity, administrators):
-        return administrator(identity)
+        return administrator(identity, administrators)
     owner = owner_prefix(identifier)
-    enterprise = await connection.scalar(
-        sa.select(prefixes.c.enterprise_id).where(prefixes.c.prefix == owner)
-    )
-    if enterprise is None and owner != node_prefix:
-        raise ServerNotResponsible(f"prefix {owner} is not registered here")
     records = await _records(connection, _places(permission, identifier, owner))
     named = [record for record in records if _names(record.admin, identity)]
     others = [record for record in records if not _names(record.admin, identity)]
@@ -103,13 +99,31 @@ async def authorise(
     return Principal(IDENTITY, ENTERPRISE, _NO_ID, str(identity), enterprise)
 
 
+async def owner_of(
+    connection: AsyncConnection, identifier: Identifier, node_prefix: str | None
+) -> uuid.UUID | None:
+    """Return the enterprise that owns the identifier's prefix; None for the node's own prefix.
+
+    Raises ServerNotResponsible for a prefix that is not registered here.
+    """
+    owner = owner_prefix(identifier)
+    enterprise: uuid.UUID | None = await connection.scalar(
+        sa.select(prefixes.c.enterprise_id).where(prefixes.c.prefix == owner)
+    )
+    if enterprise is None and owner != node_prefix:
+        raise ServerNotResponsible(f"prefix {owner} is not registered here")
+    return enterprise
+
+
 def is_administrator(identity: Identity, administrators: Iterable[str]) -> bool:
     """Whether `identity` is one of those that run this node, written ``index:handle``."""
     return any(identity.key == fold(name) for name in administrators)
 
 
-def administrator(identity: Identity) -> Principal:
-    """Return in whose name an identity that runs this node acts."""
+def administrator(identity: Identity, administrators: Iterable[str]) -> Principal:
+    """Return in whose name an identity that runs this node acts. Raises InvalidAdmin."""
+    if not is_administrator(identity, administrators):
+        raise InvalidAdmin(f"{identity} does not run this node")
     return Principal(IDENTITY, OPERATOR, _NO_ID, str(identity), None)
 
 

@@ -244,10 +244,9 @@ async def _keep(
 ) -> None:
     """Delete what is over the bounds, the oldest first."""
     newest = (table.c.created_at.desc(), table.c.id)
+    groups: list[sa.ColumnElement[bool]] = [sa.true()]
     if table is sessions:
         groups = [table.c.proved_index.is_(None), table.c.proved_index.is_not(None)]
-    else:
-        groups = [sa.true()]
     surplus = []
     for group in groups:
         those = sa.select(table.c.id).where(group).order_by(*newest)

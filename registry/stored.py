@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -61,8 +62,19 @@ async def lock(connection: AsyncConnection, identifier: Identifier) -> list[Hand
 
     None where the identifier is not registered.
     """
+    return await _values(connection, _ONE_LOCKED, identifier)
+
+
+async def read(connection: AsyncConnection, identifier: Identifier) -> list[HandleValue] | None:
+    """Return the values, whoever may read them; None where the identifier is not registered."""
+    return await _values(connection, _ONE, identifier)
+
+
+async def _values(
+    connection: AsyncConnection, query: sa.Select[Any], identifier: Identifier
+) -> list[HandleValue] | None:
     at = {"at_prefix": identifier.prefix_key, "at_suffix_key": identifier.suffix_key}
-    row = (await connection.execute(_ONE_LOCKED, at)).one_or_none()
+    row = (await connection.execute(query, at)).one_or_none()
     return None if row is None else list(json_api.decode_values(row[0]))
 
 
@@ -93,6 +105,26 @@ async def names(connection: AsyncConnection, prefix: str, limit: int) -> Sequenc
         .limit(limit)
     )
     return (await connection.execute(query)).scalars().all()
+
+
+async def page(
+    connection: AsyncConnection, prefix: str, *, offset: int, limit: int
+) -> tuple[int, list[str]]:
+    """Return how many identifiers a prefix has, and at most `limit` of them from `offset` on.
+
+    In their canonical form and in order of their bytes.
+    """
+    under = identifiers.c.prefix == prefix
+    total = await connection.scalar(sa.select(sa.func.count()).where(under))
+    query = (
+        sa.select(identifiers.c.suffix_key)
+        .where(under)
+        .order_by(identifiers.c.suffix_key)
+        .offset(offset)
+        .limit(limit)
+    )
+    found = (await connection.execute(query)).scalars().all() if limit else ()
+    return total or 0, [f"{prefix}/{suffix_key}" for suffix_key in found]
 
 
 async def served_prefixes(connection: AsyncConnection, limit: int) -> Sequence[str]:

@@ -11,7 +11,9 @@ from protocol.handle.requests import ResolutionRequest
 from protocol.handle.responses import ReferralResponse, ResolutionResponse, SiteResponse
 from protocol.identifier import Identifier
 from protocol.values import HandleValue, select
+from resolver.handle import restricted
 from resolver.handle.service import Handler, HandleService, Peer
+from resolver.handle.sessions import conceal
 from resolver.lookup import Referral
 
 
@@ -19,7 +21,7 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
     """Answer with the values asked for, or with the site of a delegated prefix.
 
     The handle comes back as it was asked for. Values that are not public are for those who may
-    read them: see resolver/handle/authenticate.py.
+    read them: see resolver/handle/restricted.py.
     """
     request = message.body
     if not isinstance(request, ResolutionRequest):
@@ -34,7 +36,14 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
             raise HandleNotFound(f"{identifier} is served elsewhere")
         referral = ReferralResponse(values=tuple(found.values()))
         return [service.reply(message, referral, code=ResponseCode.SERVICE_REFERRAL)]
-    return [values_reply(service, message, request, found.values())]
+    if flags & OpFlag.PUBLIC_ONLY:
+        return [values_reply(service, message, request, found.values())]
+    hidden = await restricted.read(service, message, peer, identifier, request)
+    if isinstance(hidden, Message):
+        return [hidden]
+    values = sorted((*found.values(), *hidden), key=lambda value: value.index)
+    answer = values_reply(service, message, request, values)
+    return [await conceal(service, message, answer) if hidden else answer]
 
 
 def values_reply(

@@ -7,10 +7,11 @@ from time import perf_counter
 from protocol.errors import IdnodeError, ResponseCode
 from protocol.handle.envelope import Envelope
 from protocol.handle.header import OpCode, OpFlag
-from protocol.handle.message import Message, decode_payload, refuse
+from protocol.handle.message import Message, refuse
 from protocol.handle.responses import ErrorResponse, ResolutionResponse
 from registry.metrics import Row
 from resolver.handle.service import EXPIRES_SECONDS, HandleService, Peer
+from resolver.handle.sessions import open_message, seal
 from resolver.lookup import RESULTS
 from resolver.transports.handle_short import HandleFront
 
@@ -41,7 +42,7 @@ class HandleEndpoint:
         """Answer one message the long way; nothing for what is no request."""
         started = perf_counter()
         try:
-            message = decode_payload(envelope, payload)
+            message, key = await open_message(self.service, envelope, payload)
         except IdnodeError as error:
             return [self._refused(envelope, payload, error, peer)]
         if not message.header.is_request:
@@ -49,7 +50,7 @@ class HandleEndpoint:
         answers = await self.service.answer(message, peer)
         if answers:
             self._count(peer, answers[-1].header.response_code, perf_counter() - started)
-        return answers
+        return answers if key is None else [seal(one, key) for one in answers]
 
     def _refused(
         self, envelope: Envelope, payload: bytes, error: IdnodeError, peer: Peer
