@@ -24,7 +24,6 @@ from resolver.client.exchange import Asking
 from resolver.client.resolving import resolve as resolve_at
 from resolver.client.steps import Endpoint, Step, Transport
 
-
 DEFAULT: Transport = "http"
 
 
