@@ -24,6 +24,8 @@ MAX_BODY_BYTES = 1024 * 1024
 """Longest body that is read whole; imports read theirs as a stream and have their own bound."""
 
 API = "/api/v1/"
+HANDLES = "/api/handles/"
+_WRITES = ("PUT", "DELETE")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 
@@ -69,10 +71,17 @@ def _request_id(request: web.Request) -> str:
     return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
+def _is_registry(request: web.Request) -> bool:
+    """Whether it is one of ours, or a write by another API that the services of ours do."""
+    return request.path.startswith(API) or (
+        request.path.startswith(HANDLES) and request.method in _WRITES
+    )
+
+
 @web.middleware
 async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give each request of the registry an id, and count, time and log it."""
-    if not request.path.startswith(API):
+    if not _is_registry(request):
         return await handler(request)
     started = time.perf_counter()
     request[REQUEST_ID] = _request_id(request)

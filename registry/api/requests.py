@@ -85,6 +85,16 @@ def decode_json(raw: bytes, type_: type[T]) -> T:
     """Read JSON as `type_`. Raises MalformedRequest for what is not JSON, InvalidValue with the
     field for what is not of the type.
     """  # noqa: D205
+    decoded: T = _decode(raw, type_)
+    return decoded
+
+
+def decode_anything(raw: bytes) -> Any:
+    """Read JSON of any kind. Raises as `decode_json` does."""
+    return _decode(raw, Any)
+
+
+def _decode(raw: bytes, type_: Any) -> Any:
     try:
         if b"\\u0000" in raw:
             _refuse_nul(msgspec.json.decode(raw), "")

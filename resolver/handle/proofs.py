@@ -34,10 +34,14 @@ async def first_that_holds(
     def find() -> IdentityKey | None:
         return next((key for key in keys if _holds(key, answer, nonce, digest)), None)
 
-    return await _in_turn(find)
+    return await in_turn(find)
 
 
-async def _in_turn(find: Callable[[], IdentityKey | None]) -> IdentityKey | None:
+async def in_turn(find: Callable[[], IdentityKey | None]) -> IdentityKey | None:
+    """Return what `find` does, in the thread for checks.
+
+    Raises ProtocolError with code 3 where too many wait for it.
+    """
     global _waiting  # noqa: PLW0603  as the thread, one for the process
     if _waiting >= MAX_WAITING:
         raise ProtocolError("too many wait to prove who they are", code=ResponseCode.SERVER_BUSY)

@@ -2,46 +2,70 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
+from multidict import MultiDict
 
 from protocol import json_api
-from protocol.errors import IdnodeError, MalformedRequest, ResponseCode
+from protocol.errors import IdnodeError, ResponseCode
 from protocol.identifier import Identifier, unquote
 from protocol.values import HandleValue, select
 from resolver.lookup import RESULTS, Referral, Resolver
-from resolver.transports import page
+from resolver.transports import page, rest_body
 from resolver.transports.accept import choose
+from resolver.transports.query import Query
 from resolver.transports.server import found_headers
 from resolver.transports.short import PATH
 
 RESOLVE_PATH = "/resolve/"
 
 _JSON, _LINKSET, _HTML = "application/json", "application/linkset+json", "text/html"
-_CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,63}")
-_MOST_PARAMETERS = 64
 _REFERRAL_STATUS = 300
+_WHO_ASKS = 401
+_CREDENTIALS = "Authorization"
 
 Reply = tuple[ResponseCode, web.Response]
 
 
-def add_routes(app: web.Application, resolver: Resolver) -> None:
-    """Add GET /api/handles/{id} and GET /resolve/{id} to an application."""
+class Private(Protocol):
+    """What a request that says who sends it gets beyond what everybody gets: see rest.py."""
+
+    async def hidden(self, request: web.Request, identifier: Identifier) -> list[HandleValue]:
+        """Return the values that are not public and that the sender may read."""
+
+    async def refuse(self, request: web.Request, error: IdnodeError) -> web.Response:
+        """Return the answer where that failed."""
+
+
+def add_routes(app: web.Application, resolver: Resolver, private: Private | None = None) -> None:
+    """Add GET and POST /api/handles/{id} and GET /resolve/{id} to an application.
+
+    private: for what is not public; without it nothing of that is shown.
+    """
+
+    async def handles(request: web.Request) -> Reply:
+        return await _handles(resolver, request, private)
+
+    async def resolve(request: web.Request) -> Reply:
+        return await _resolve(resolver, request)
 
     def counted(
-        answer: Callable[[Resolver, web.Request], Awaitable[Reply]],
+        answer: Callable[[web.Request], Awaitable[Reply]],
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handler(request: web.Request) -> web.StreamResponse:
             started = perf_counter()
             try:
-                code, response = await answer(resolver, request)
+                code, response = await answer(request)
             except IdnodeError as error:
-                code, response = error.response_code, _failure(request, error)
+                code = error.response_code
+                if private is not None and error.http_status == _WHO_ASKS:
+                    response = await private.refuse(request, error)
+                else:
+                    response = _failure(request, error)
             took = perf_counter() - started
             result = RESULTS.get(code, "error")
             resolver.row.add("idnode_resolutions", "http", result)
@@ -50,8 +74,9 @@ def add_routes(app: web.Application, resolver: Resolver) -> None:
 
         return handler
 
-    app.router.add_get(PATH + "{id:.*}", counted(_handles))
-    app.router.add_get(RESOLVE_PATH + "{id:.*}", counted(_resolve))
+    app.router.add_get(PATH + "{id:.*}", counted(handles))
+    app.router.add_post(PATH + "{id:.*}", counted(handles))
+    app.router.add_get(RESOLVE_PATH + "{id:.*}", counted(resolve))
 
 
 def _failure(request: web.Request, error: IdnodeError) -> web.Response:
@@ -73,23 +98,36 @@ def _json(body: bytes, status: int = 200, *, stale: bool = False) -> web.Respons
     return web.Response(body=body, status=status, headers=headers)
 
 
-async def _handles(resolver: Resolver, request: web.Request) -> Reply:
+async def _handles(resolver: Resolver, request: web.Request, private: Private | None) -> Reply:
     """Answer as the HTTP API of the Handle System does (Handle.Net technical manual, 14.1)."""
     identifier, asked = _identifier(request, PATH)
-    query = _Query(request)
-    found = await resolver.resolve(identifier, authoritative=query.flag("auth"))
+    parameters = MultiDict(request.query)
+    if request.method == "POST":
+        parameters.extend(await rest_body.read_parameters(request))
+    query = Query(parameters)
+    hidden: list[HandleValue] = []
+    if private is not None and _CREDENTIALS in request.headers and not query.flag("publicOnly"):
+        hidden = await private.hidden(request, identifier)
+    # What may be hidden is read now: so must be what it stands beside.
+    authoritative = query.flag("auth") or bool(hidden)
+    found = await resolver.resolve(identifier, authoritative=authoritative)
     stale = not resolver.feed.fresh
     if isinstance(found, Referral):
         values = found.values()
         code, status = ResponseCode.SERVICE_REFERRAL, _REFERRAL_STATUS
     else:
         values = found.values()
+        if hidden:
+            values = sorted((*values, *hidden), key=lambda value: value.index)
         code, status = ResponseCode.SUCCESS, 200
         if query.selective:
             values = select(values, query.types, query.indexes)
         if not values:
             code = ResponseCode.VALUES_NOT_FOUND
-    return code, _present(json_api.answer(asked, values, code), status, query, stale=stale)
+    response = _present(json_api.answer(asked, values, code), status, query, stale=stale)
+    if _CREDENTIALS in request.headers:
+        response.headers["Cache-Control"] = "no-store"
+    return code, response
 
 
 def _identifier(request: web.Request, path: str) -> tuple[Identifier, str]:
@@ -97,34 +135,7 @@ def _identifier(request: web.Request, path: str) -> tuple[Identifier, str]:
     return Identifier.parse(text), text
 
 
-class _Query:
-    """The parameters of /api/handles. A flag without a value is true, as at the reference."""
-
-    def __init__(self, request: web.Request) -> None:
-        query = request.query
-        if len(query) > _MOST_PARAMETERS:
-            raise MalformedRequest(f"more than {_MOST_PARAMETERS} parameters", field="query")
-        self._query = query
-        self.types = query.getall("type", [])
-        self.indexes = [self._index(text) for text in query.getall("index", [])]
-        self.selective = bool(self.types or self.indexes)
-        self.pretty = self.flag("pretty")
-        self.callback = query.get("callback")
-        if self.callback is not None and not _CALLBACK.fullmatch(self.callback):
-            raise MalformedRequest("not the name of a function", field="callback")
-
-    def flag(self, name: str) -> bool:
-        """Whether a flag is set."""
-        return self._query.get(name, "false").lower() in ("", "true", "1", "yes")
-
-    @staticmethod
-    def _index(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and len(text) <= 10):
-            raise MalformedRequest("not a whole number", field="index")
-        return int(text)
-
-
-def _present(body: bytes, status: int, query: _Query, *, stale: bool) -> web.Response:
+def _present(body: bytes, status: int, query: Query, *, stale: bool) -> web.Response:
     if query.pretty:
         body = msgspec.json.format(body, indent=2)
     response = _json(body, status, stale=stale)

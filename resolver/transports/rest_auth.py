@@ -6,7 +6,6 @@ looked at, as at the reference server.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import datetime
 import ipaddress
@@ -15,14 +14,15 @@ from dataclasses import dataclass
 from aiohttp import web
 from cryptography import x509
 
-from protocol.errors import AuthenticationNeeded, InvalidAdmin, ProtocolError
+from protocol.errors import AuthenticationFailed, AuthenticationNeeded, InvalidAdmin, ProtocolError
 from protocol.handle.keys import PUBLIC_KEY, SECRET_KEY
 from registry import http_sessions, identities
 from registry.admins import Identity
 from registry.http_sessions import Session
-from registry.identities import Find, Key
+from registry.identities import Find, IdentityKey
 from registry.services import Registry
-from resolver.transports.rest_proof import Basic, NotProved, Signed, certified, read
+from resolver.handle.proofs import in_turn
+from resolver.transports.rest_proof import Basic, Signed, certified, read
 from resolver.transports.tls_object import TlsObject
 
 SCHEME = "Handle"
@@ -47,7 +47,7 @@ class Gate:
     async def identity(self, request: web.Request) -> Identity | None:
         """Return who has proved to send the request; None if it says nothing of that.
 
-        Raises NotProved, StoreUnavailable.
+        Raises AuthenticationFailed, StoreUnavailable.
         """
         header = request.headers.get("Authorization")
         if header is None or not self.is_private(request):
@@ -67,14 +67,11 @@ class Gate:
             raise AuthenticationNeeded("this needs an identity that is proved over TLS")
         return identity
 
-    async def challenge(self) -> dict[str, str]:
-        """Return the schemes that a 401 offers, by header value; begins a session for them."""
+    async def challenge(self) -> list[str]:
+        """Return what a 401 offers; begins a session to sign in with. Raises StoreUnavailable."""
         session = await self.begin()
         nonce = base64.b64encode(session.nonce).decode()
-        return {
-            "Basic": 'Basic realm="handle"',
-            SCHEME: f'{SCHEME} sessionId="{session.id}", nonce="{nonce}"',
-        }
+        return ['Basic realm="handle"', f'{SCHEME} sessionId="{session.id}", nonce="{nonce}"']
 
     async def begin(self) -> Session:
         """Begin a session. Raises StoreUnavailable."""
@@ -82,11 +79,13 @@ class Gate:
             return await http_sessions.create(connection, self.registry.clock())
 
     async def session(self, session_id: str) -> Session:
-        """Return a session that has not ended. Raises NotProved."""
+        """Return a session that has not ended. Raises AuthenticationFailed."""
         async with self.registry.database.begin() as connection:
             found = await http_sessions.find(connection, session_id, self.registry.clock())
         if found is None:
-            raise NotProved("there is no such session, or it has ended", field="sessionId")
+            raise AuthenticationFailed(
+                "there is no such session, or it has ended", field="sessionId"
+            )
         return found
 
     async def end(self, session_id: str) -> bool:
@@ -100,7 +99,7 @@ class Gate:
         """Return the identity that the scheme Handle has proved, and the session if there is one.
 
         The session then knows the identity too. The identity is None for a session that nobody
-        has proved anything to. Raises NotProved.
+        has proved anything to. Raises AuthenticationFailed.
         """
         session = await self.session(proof.session_id) if proof.session_id else None
         if proof.client_cert:
@@ -119,34 +118,36 @@ class Gate:
         for key in await self._keys(proof.identity, SECRET_KEY):
             if proof.holds(key.data):
                 return key.identity
-        raise NotProved("the password is not the secret of that identity")
+        raise AuthenticationFailed("the password is not the secret of that identity")
 
     async def _by_nonce(self, session: Session, proof: Signed) -> Identity:
         if proof.identity is None:
-            raise NotProved("the signature is nobody's", field="id")
-        for key in await self._keys(proof.identity, proof.type):
-            # What PBKDF2 makes of a secret may take some milliseconds: others go on meanwhile.
-            if await asyncio.to_thread(proof.holds, session.nonce, key):
-                return key.identity
-        raise NotProved("the signature was not made with the key of that identity")
+            raise AuthenticationFailed("the signature is nobody's", field="id")
+        keys = await self._keys(proof.identity, proof.type)
+        key = await in_turn(
+            lambda: next((key for key in keys if proof.holds(session.nonce, key)), None)
+        )
+        if key is not None:
+            return key.identity
+        raise AuthenticationFailed("the signature was not made with the key of that identity")
 
     async def _by_certificate(self, request: web.Request) -> Identity:
         certificate = _certificate(request)
         if certificate is None:
-            raise NotProved("the client has shown no certificate")
+            raise AuthenticationFailed("the client has shown no certificate")
         now = datetime.datetime.fromtimestamp(self.registry.clock(), datetime.UTC)
         for key in await self._keys(certified(certificate, now), PUBLIC_KEY):
             if certificate.public_key() == key.verifying():
                 return key.identity
-        raise NotProved("the key of the certificate is not that of the identity")
+        raise AuthenticationFailed("the key of the certificate is not that of the identity")
 
-    async def _keys(self, identity: Identity, type_: str) -> list[Key]:
+    async def _keys(self, identity: Identity, type_: str) -> list[IdentityKey]:
         """Return the keys that may prove an identity; none for one that is not known.
 
         Who fails learns by that only that he failed.
         """
         if type_ not in (PUBLIC_KEY, SECRET_KEY):
-            raise NotProved(f"not {PUBLIC_KEY} or {SECRET_KEY}", field="type")
+            raise AuthenticationFailed(f"not {PUBLIC_KEY} or {SECRET_KEY}", field="type")
         async with self.registry.database.begin() as connection:
             try:
                 return await identities.keys_of(connection, identity, type_, self.find)
@@ -162,7 +163,7 @@ def _certificate(request: web.Request) -> x509.Certificate | None:
     try:
         return tls.peer_certificate()
     except ValueError as error:
-        raise NotProved(f"the certificate cannot be read: {error}") from None
+        raise AuthenticationFailed(f"the certificate cannot be read: {error}") from None
 
 
 def _is_loopback(address: str | None) -> bool:

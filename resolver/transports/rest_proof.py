@@ -19,27 +19,19 @@ from urllib.parse import unquote_to_bytes
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from protocol.errors import IdnodeError, InvalidHandle, ProtocolError, ResponseCode
+from protocol.errors import AuthenticationFailed, InvalidHandle, ProtocolError
 from protocol.handle import challenge
 from protocol.handle.keys import SECRET_KEY
 from protocol.handle.signing import mac, mac_named, verify
 from protocol.identifier import Identifier
 from registry.admins import Identity
-from registry.identities import Key
+from registry.identities import IdentityKey
 
 _PARAMETER = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"([^"\\]*)"|([^\s",]+))\s*(?:,|$)')
 _MOST_PARAMETERS = 16
 _PBKDF2 = "PBKDF2HMACSHA1"
 _PBKDF2_BITS = 160
 _MAX_INDEX_DIGITS = 10
-
-
-class NotProved(IdnodeError):
-    """What was said to prove who asks does not."""
-
-    response_code = ResponseCode.AUTHENTICATION_FAILED
-    http_status = 401
-    slug, title, title_zh = "authentication-failed", "Authentication failed", "身份认证失败"
 
 
 @dataclass(frozen=True)
@@ -51,6 +43,8 @@ class Basic:
 
     def holds(self, secret: bytes) -> bool:
         """Whether the password is this secret."""
+        if not secret:
+            return False
         decoded, plain = (hmac.compare_digest(given, secret) for given in self.secrets)
         return decoded or plain
 
@@ -70,13 +64,13 @@ class Signed:
     length: int = _PBKDF2_BITS
     client_cert: bool = False
 
-    def holds(self, nonce: bytes, key: Key) -> bool:
+    def holds(self, nonce: bytes, key: IdentityKey) -> bool:
         """Whether the signature is one of `nonce` and the client's own, made with `key`."""
         if not self.cnonce or not self.signature:
             return False
         data = nonce + self.cnonce
         if key.type == SECRET_KEY:
-            return self._holds_secret(data, key.data)
+            return bool(key.data) and self._holds_secret(data, key.data)
         public = key.verifying()
         return public is not None and verify(public, self.alg.upper(), self.signature, data)
 
@@ -92,7 +86,7 @@ class Signed:
                     bits=self.length,
                 )
             except ProtocolError as error:
-                raise NotProved(error.detail) from None
+                raise AuthenticationFailed(error.detail) from None
         algorithm = mac_named(self.alg)
         if algorithm is None:
             return False
@@ -100,27 +94,29 @@ class Signed:
 
 
 def read(header: str) -> Basic | Signed:
-    """Read an Authorization header. Raises NotProved for what is neither of the two schemes."""
+    """Read an Authorization header of one of the two schemes. Raises AuthenticationFailed."""
     scheme, _, rest = header.strip().partition(" ")
     if scheme.lower() == "basic":
         return _read_basic(rest.strip())
     if scheme.lower() == "handle":
         return read_parameters(_parameters(rest))
-    raise NotProved("the scheme is not Basic or Handle", field="Authorization")
+    raise AuthenticationFailed("the scheme is not Basic or Handle", field="Authorization")
 
 
 def _read_basic(text: str) -> Basic:
     try:
         octets = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NotProved("the credentials are not base64", field="Authorization") from None
+        raise AuthenticationFailed(
+            "the credentials are not base64", field="Authorization"
+        ) from None
     name, colon, password = octets.partition(b":")
     if not colon:
-        raise NotProved("there is no password", field="Authorization")
+        raise AuthenticationFailed("there is no password", field="Authorization")
     try:
         identity = read_identity(unquote_to_bytes(name).decode())
     except UnicodeDecodeError:
-        raise NotProved("the user is not UTF-8", field="Authorization") from None
+        raise AuthenticationFailed("the user is not UTF-8", field="Authorization") from None
     return Basic(identity, (unquote_to_bytes(password), password))
 
 
@@ -130,7 +126,7 @@ def _parameters(text: str) -> dict[str, str]:
     while at < len(text) and len(found) < _MOST_PARAMETERS:
         match = _PARAMETER.match(text, at)
         if match is None:
-            raise NotProved("not a list of name=value", field="Authorization")
+            raise AuthenticationFailed("not a list of name=value", field="Authorization")
         found[match[1].lower()] = match[2] if match[2] is not None else match[3]
         at = match.end()
     return found
@@ -139,7 +135,7 @@ def _parameters(text: str) -> dict[str, str]:
 def read_parameters(given: Mapping[str, str]) -> Signed:
     """Read the parameters of the scheme Handle, by their names in small letters.
 
-    Raises NotProved.
+    Raises AuthenticationFailed.
     """
     return Signed(
         session_id=given.get("sessionid", ""),
@@ -159,7 +155,7 @@ def _octets(given: Mapping[str, str], name: str) -> bytes:
     try:
         return base64.b64decode(given.get(name, ""), validate=True)
     except (binascii.Error, ValueError):
-        raise NotProved("not base64", field=name) from None
+        raise AuthenticationFailed("not base64", field=name) from None
 
 
 def _number(given: Mapping[str, str], name: str, default: int) -> int:
@@ -167,32 +163,32 @@ def _number(given: Mapping[str, str], name: str, default: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_INDEX_DIGITS):
-        raise NotProved("not a number", field=name)
+        raise AuthenticationFailed("not a number", field=name)
     return int(text)
 
 
 def read_identity(text: str) -> Identity:
-    """Read ``index:handle``, or a handle alone, which means index 0. Raises NotProved."""
+    """Read ``index:handle``; a handle alone means index 0. Raises AuthenticationFailed."""
     index, colon, handle = text.partition(":")
     if not (colon and index.isascii() and index.isdecimal() and len(index) <= _MAX_INDEX_DIGITS):
         index, handle = "0", text
     try:
         Identifier.parse(handle)
     except InvalidHandle as error:
-        raise NotProved(f"not index:handle: {error.detail}", field="id") from None
+        raise AuthenticationFailed(f"not index:handle: {error.detail}", field="id") from None
     return Identity(int(index), handle)
 
 
 def certified(certificate: x509.Certificate, now: datetime.datetime) -> Identity:
     """Return whose a client's certificate says that it is: its UID, or else its common name.
 
-    That says nothing yet: its key must be the identity's. Raises NotProved, also for one whose
-    time is over or has not come.
+    That says nothing yet: its key must be the identity's. Raises AuthenticationFailed, also for
+    one whose time is over or has not come.
     """
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise NotProved("the certificate is not valid now")
+        raise AuthenticationFailed("the certificate is not valid now")
     for oid in (NameOID.USER_ID, NameOID.COMMON_NAME):
         for attribute in certificate.subject.get_attributes_for_oid(oid):
             if isinstance(attribute.value, str):
                 return read_identity(attribute.value)
-    raise NotProved("the certificate names nobody")
+    raise AuthenticationFailed("the certificate names nobody")

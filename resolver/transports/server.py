@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
+from dataclasses import dataclass
 from email.utils import formatdate
+from typing import Any
 
 from aiohttp import web
 
@@ -50,6 +53,12 @@ class HttpServer:
     def port(self) -> int:
         """The port that it listens on."""
         port: int = self._runner.addresses[0][1]
+        return port
+
+    @property
+    def https_port(self) -> int:
+        """The port that it listens on for TLS; there must be one."""
+        port: int = self._runner.addresses[1][1]
         return port
 
     async def stop(self, drain_seconds: float) -> None:
@@ -141,16 +150,38 @@ async def _sign(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = SERVER_NAME
 
 
-async def start_http(
-    app: web.Application, resolver: Resolver, *, row: Row, host: str, port: int
-) -> HttpServer:
-    """Serve `app` on a port that other processes may share (SO_REUSEPORT). Port 0: any.
+@dataclass(frozen=True)
+class Https:
+    """Where HTTP goes over TLS. Port 0: any."""
 
-    Raises OSError if the address can not be had.
+    port: int
+    context: ssl.SSLContext
+
+
+async def start_http(
+    app: web.Application,
+    resolver: Resolver,
+    *,
+    row: Row,
+    host: str,
+    port: int,
+    https: Https | None = None,
+) -> HttpServer:
+    """Serve `app` on ports that other processes may share (SO_REUSEPORT). Port 0: any.
+
+    Raises OSError if an address can not be had.
     """
     front = Front(resolver.cache.answers, asyncio.get_running_loop())
     app.on_response_prepare.append(_sign)
     runner = _Runner(app, front)
     await runner.setup()
-    await web.TCPSite(runner, host, port, reuse_port=True, backlog=_BACKLOG).start()
+    shared: dict[str, Any] = {"reuse_port": True, "backlog": _BACKLOG}
+    try:
+        await web.TCPSite(runner, host, port, **shared).start()
+        if https is not None:
+            context = https.context
+            await web.TCPSite(runner, host, https.port, ssl_context=context, **shared).start()
+    except OSError:
+        await runner.cleanup()
+        raise
     return HttpServer(runner, front, resolver, row)

@@ -1,0 +1,330 @@
+"""The Handle JSON API beyond reading: writes, lists, sessions, and who may see what is not public.
+
+Handle.Net technical manual, chapter 14; where that is silent, what its server was seen to do.
+Reading itself is in http.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from protocol import json_api, typed
+from protocol.errors import (
+    AuthenticationFailed,
+    AuthenticationNeeded,
+    HandleNotFound,
+    IdnodeError,
+    InvalidHandle,
+    MalformedRequest,
+    ResponseCode,
+)
+from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier, check_registrable, unquote
+from protocol.values import HandleValue
+from registry.admins import Identity
+from registry.api.requests import REQUEST_ID
+from registry.http_sessions import Session
+from resolver.handle.service import HandleService
+from resolver.transports import rest_body
+from resolver.transports.query import Query
+from resolver.transports.rest_auth import SCHEME, Gate
+from resolver.transports.rest_proof import Signed, read, read_parameters
+from resolver.transports.rest_writes import Writer, check_ours
+from resolver.transports.server import HEADERS
+from resolver.transports.short import PATH
+
+SESSIONS = "/api/sessions"
+MOST_NAMES = 10_000
+"""Names in one page of a list."""
+
+_THIS = "this"
+_MOST_DIGITS = 9
+_PRIVATE = ("Cache-Control", "no-store")
+_PREFLIGHT = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, X-Request-Id",
+    "Access-Control-Max-Age": "3600",
+}
+
+# Technical manual, 14.2; a code that is not here has the status of its error.
+_STATUS = {
+    ResponseCode.HANDLE_NOT_FOUND: 404,
+    ResponseCode.HANDLE_EXISTS: 409,
+    ResponseCode.VALUE_EXISTS: 409,
+    ResponseCode.INVALID_HANDLE: 400,
+    ResponseCode.INVALID_VALUE: 400,
+    ResponseCode.VALUES_NOT_FOUND: 400,
+    ResponseCode.SERVER_NOT_RESPONSIBLE: 400,
+    ResponseCode.SERVICE_REFERRAL: 300,
+    ResponseCode.PREFIX_REFERRAL: 300,
+    ResponseCode.AUTHENTICATION_NEEDED: 401,
+    ResponseCode.INVALID_ADMIN: 403,
+    ResponseCode.INSUFFICIENT_PERMISSION: 403,
+    ResponseCode.AUTHENTICATION_FAILED: 403,
+    ResponseCode.INVALID_CREDENTIAL: 403,
+    ResponseCode.OPERATION_DENIED: 501,
+    ResponseCode.SERVER_BUSY: 503,
+    ResponseCode.SERVER_DISABLED: 503,
+}
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The API on one worker."""
+
+    service: HandleService
+    gate: Gate
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add all but reading to an application."""
+        router = app.router
+        one = PATH + "{id:.*}"
+        router.add_get(PATH.rstrip("/"), self._answering(self._list))
+        router.add_put(one, self._answering(self._put))
+        router.add_delete(one, self._answering(self._delete))
+        router.add_get("/api/site", self._answering(self._site))
+        router.add_post(SESSIONS, self._answering(self._new_session))
+        session = SESSIONS + "/{id}"
+        router.add_get(session, self._answering(self._session))
+        router.add_put(session, self._answering(self._authenticate))
+        router.add_delete(session, self._answering(self._end_session))
+        for path in (PATH.rstrip("/"), one, SESSIONS, session, "/api/site"):
+            router.add_route("OPTIONS", path, _preflight)
+        others = "/api/{path:(?!(?:v1|handles|sessions|site)(?:/|$)).*}"
+        router.add_route("*", others, self._answering(_unknown))
+
+    async def hidden(self, request: web.Request, identifier: Identifier) -> list[HandleValue]:
+        """Return the values that are not public and that whoever sends a request may read.
+
+        Raises AuthenticationFailed.
+        """
+        identity = await self.gate.identity(request)
+        if identity is None:
+            return []
+        return await self._writer(request, identity).hidden(identifier)
+
+    async def refuse(self, request: web.Request, error: IdnodeError) -> web.Response:
+        """Return the answer to a request that failed."""
+        code = error.response_code
+        handle = _spelled(request)
+        message = error.detail if error.field is None else f"{error.field}: {error.detail}"
+        body = json_api.answer_code(handle, code, message)
+        headers = CIMultiDict((*HEADERS, _PRIVATE))
+        if error.retry_after is not None:
+            headers["Retry-After"] = str(error.retry_after)
+        status = _STATUS.get(code, error.http_status)
+        if isinstance(error, AuthenticationFailed):
+            status, body = 401, b""
+        elif status == 401 and not self.gate.is_private(request):
+            status = 403  # nothing that it could say would help
+        if status == 401:
+            for offer in await self.gate.challenge():
+                headers.add("WWW-Authenticate", offer)
+            headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"
+        return web.Response(body=body, status=status, headers=headers)
+
+    def _answering(
+        self, answer: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            try:
+                return await answer(request)
+            except IdnodeError as error:
+                return await self.refuse(request, error)
+
+        return handler
+
+    def _writer(self, request: web.Request, identity: Identity) -> Writer:
+        service = self.service
+        return Writer(service.registry, service.administrators, identity, request.get(REQUEST_ID))
+
+    async def _put(self, request: web.Request) -> web.Response:
+        """PUT /api/handles/{id}: create, replace, or with indexes add and replace values."""
+        query = Query(request.query, write=True)
+        asked = _spelled(request) or ""
+        if query.flag("mintNewSuffix"):
+            asked = _mint(asked)
+        identifier = self._target(asked)
+        writer = self._writer(request, await self.gate.need(request))
+        values = await rest_body.read_values(request, _spelled(request) or "")
+        overwrite = query.flag("overwrite", default=True)
+        if query.selective:
+            rest_body.check_indexes(values, query.indexes, various=query.various)
+            created = await writer.put_values(identifier, values, overwrite=overwrite)
+        else:
+            minted = query.flag("mintNewSuffix")
+            created = await writer.put(identifier, values, overwrite=overwrite and not minted)
+        return _done(asked, 201 if created else 200)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        """DELETE /api/handles/{id}: all of it, or the values with some indexes."""
+        query = Query(request.query, write=True)
+        asked = _spelled(request) or ""
+        identifier = self._target(asked)
+        writer = self._writer(request, await self.gate.need(request))
+        if query.various:
+            raise MalformedRequest("not a whole number", field="index")
+        if query.selective:
+            await writer.remove(identifier, query.indexes)
+        else:
+            await writer.delete(identifier)
+        return _done(asked, 200)
+
+    def _target(self, text: str) -> Identifier:
+        identifier = Identifier.parse(text)
+        check_ours(identifier, self.service.registry.node_prefix)
+        return check_registrable(identifier)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        """GET /api/handles?prefix=: a page of the names under a prefix."""
+        text = request.query.get("prefix")
+        if text is None:
+            raise MalformedRequest("missing", field="prefix")
+        prefix = Identifier.parse(text)
+        if prefix.prefix_key != PREFIX_HANDLE_PREFIX:
+            raise InvalidHandle("not a prefix", field="prefix")
+        check_ours(prefix, self.service.registry.node_prefix)
+        number, size = _number(request, "page", 0), _number(request, "pageSize", MOST_NAMES)
+        if size > MOST_NAMES:
+            raise MalformedRequest(f"at most {MOST_NAMES}", field="pageSize")
+        writer = self._writer(request, await self.gate.need(request))
+        total, names = await writer.page(prefix.suffix_key, offset=number * size, limit=size)
+        return _json(
+            {
+                "responseCode": int(ResponseCode.SUCCESS),
+                "prefix": text,
+                "totalCount": str(total),
+                "page": number,
+                "pageSize": size,
+                "handles": names,
+            }
+        )
+
+    async def _site(self, request: web.Request) -> web.Response:
+        """GET /api/site: our own HS_SITE."""
+        return _json(typed.site_to_json(self.service.site.record))
+
+    async def _new_session(self, request: web.Request) -> web.Response:
+        """POST /api/sessions: a nonce to sign."""
+        self._need_private(request)
+        return _session(await self.gate.begin(), None, status=201)
+
+    async def _session(self, request: web.Request) -> web.Response:
+        """GET /api/sessions/this: what is known of it."""
+        self._need_private(request)
+        session = await self.gate.session(_session_id(request))
+        return _session(session, session.identity)
+
+    async def _authenticate(self, request: web.Request) -> web.Response:
+        """PUT /api/sessions/this: prove who has it, in the header or in a JSON body."""
+        self._need_private(request)
+        proof = await _proof(request)
+        identity, session = await self.gate.by_signature(request, proof)
+        if identity is None or session is None:
+            raise AuthenticationFailed("nothing proves who has this session")
+        return _session(session, identity)
+
+    async def _end_session(self, request: web.Request) -> web.Response:
+        """DELETE /api/sessions/this."""
+        self._need_private(request)
+        if not await self.gate.end(_session_id(request)):
+            raise HandleNotFound("there is no such session, or it has ended", field="sessionId")
+        return web.Response(status=204, headers=dict((*HEADERS[1:], _PRIVATE)))
+
+    def _need_private(self, request: web.Request) -> None:
+        if not self.gate.is_private(request):
+            raise AuthenticationNeeded("sessions are only for TLS")
+
+
+async def _preflight(request: web.Request) -> web.StreamResponse:
+    """OPTIONS, by which a browser asks what a page of another origin may do (CORS)."""
+    return web.Response(status=204, headers=_PREFLIGHT)
+
+
+async def _unknown(request: web.Request) -> web.Response:
+    body = json_api.answer_code(None, ResponseCode.PROTOCOL_ERROR, "there is no such resource")
+    return web.Response(body=body, status=404, headers=dict(HEADERS))
+
+
+def _spelled(request: web.Request) -> str | None:
+    """Return the identifier as it was asked for. None where the request names none."""
+    raw = request.rel_url.raw_path
+    if not raw.startswith(PATH):
+        return None
+    try:
+        return unquote(raw.removeprefix(PATH))
+    except InvalidHandle:
+        return None
+
+
+def _mint(text: str) -> str:
+    if "/" not in text:
+        raise InvalidHandle("what a suffix is added to has a prefix and a slash", field="prefix")
+    return text + str(uuid.uuid4()).upper()
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise MalformedRequest("not a whole number", field=name)
+    return int(text)
+
+
+def _session_id(request: web.Request) -> str:
+    name = request.match_info["id"]
+    if name != _THIS:
+        return name
+    proof = read(request.headers.get("Authorization", ""))
+    if not isinstance(proof, Signed) or not proof.session_id:
+        raise AuthenticationFailed("the request is in no session", field="Authorization")
+    return proof.session_id
+
+
+async def _proof(request: web.Request) -> Signed:
+    header = request.headers.get("Authorization")
+    given: Mapping[str, str] = {}
+    if request.body_exists:
+        given = await rest_body.read_strings(request)
+    if given.keys() - {"sessionid"} or header is None:
+        proof = read_parameters(given)
+    else:
+        read_header = read(header)
+        if not isinstance(read_header, Signed):
+            raise AuthenticationFailed(f"the scheme is not {SCHEME}", field="Authorization")
+        proof = read_header
+    name = request.match_info["id"]
+    if name != _THIS:
+        proof = replace(proof, session_id=name)
+    return proof
+
+
+def _session(session: Session, identity: Identity | None, *, status: int = 200) -> web.Response:
+    body: dict[str, Any] = {
+        "sessionId": session.id,
+        "nonce": base64.b64encode(session.nonce).decode(),
+    }
+    if identity is not None:
+        body |= {"authenticated": True, "id": str(identity)}
+    elif status == 200:
+        body["authenticated"] = False
+    return _json(body, status)
+
+
+def _done(handle: str, status: int) -> web.Response:
+    body = json_api.answer_code(handle, ResponseCode.SUCCESS)
+    return web.Response(body=body, status=status, headers=dict((*HEADERS, _PRIVATE)))
+
+
+def _json(body: object, status: int = 200) -> web.Response:
+    headers = dict((*HEADERS, _PRIVATE))
+    return web.Response(body=msgspec.json.encode(body), status=status, headers=headers)
