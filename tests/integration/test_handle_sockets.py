@@ -16,23 +16,28 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from protocol import typed
 from protocol.errors import ResponseCode
+from protocol.handle.challenge import answer_with_key
 from protocol.handle.credential import verify_message
 from protocol.handle.digest import digest_request
 from protocol.handle.envelope import SIZE, Envelope, decode_envelope
 from protocol.handle.fragment import Reassembly, cut
 from protocol.handle.header import Header, OpCode, OpFlag
+from protocol.handle.keys import encode_public_key
 from protocol.handle.message import Message, decode_message, decode_payload
-from protocol.handle.requests import HandleRequest, ResolutionRequest
+from protocol.handle.requests import ChallengeAnswer, HandleRequest, ResolutionRequest
 from protocol.handle.responses import (
+    Challenge,
     ErrorResponse,
     ReferralResponse,
     ResolutionResponse,
     SiteResponse,
 )
+from protocol.json_api import encode_value
+from protocol.values import HandleValue
 from registry.database import Database
 from registry.metrics import Row, private_row, slot
 from registry.services import Registry
-from resolver.handle import resolve
+from resolver.handle.dispatch import HANDLERS
 from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
 from resolver.site import make_site
@@ -49,6 +54,7 @@ SITE = {
         }
     ]
 }
+OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PLAIN = OpFlag.PUBLIC_ONLY | OpFlag.CACHE_CERTIFY
 
 
@@ -84,6 +90,25 @@ async def node(database_url: str) -> AsyncIterator[Node]:
         "HUGE": [(n, "TEXT", "x" * 1000) for n in range(1, 101)],
         "EMPTY": [],
     }
+    admin = {"handle": "0.NA/88.118.1", "index": 300, "permissions": "1" * 12}
+    key = HandleValue(300, "HS_PUBKEY", encode_public_key(KEY.public_key()))
+    other = HandleValue(301, "HS_PUBKEY", encode_public_key(OTHER_KEY.public_key()))
+    prefix_handle = [
+        HandleValue(100, "HS_ADMIN", typed.admin_from_json(admin)),
+        key,
+        other,
+    ]
+    await sql.execute(
+        """INSERT INTO identifiers (prefix, suffix_key, suffix, values)
+           VALUES ('0.NA', '88.118.1', '88.118.1', $1), ('88.118.1', 'SECRET', 'SECRET', $2)""",
+        json.dumps([encode_value(value) for value in prefix_handle]),
+        json.dumps(
+            [
+                encode_value(HandleValue(1, "URL", b"u")),
+                encode_value(HandleValue(2, "PRICE", b"7", permissions=12)),
+            ]
+        ),
+    )
     for name, triples in values.items():
         stored = [
             {"index": index, "type": kind, "data": {"format": "string", "value": text}}
@@ -102,7 +127,7 @@ async def node(database_url: str) -> AsyncIterator[Node]:
         database, row=row, cache_bytes=1 << 20, node_prefix="88.118", site=site.record
     )
     registry = Registry(database, "88.118", resolver.forget, row)
-    service = HandleService(resolver, registry, site, handlers=resolve.HANDLERS)
+    service = HandleService(resolver, registry, site, handlers=HANDLERS)
     await resolver.start()
     async with asyncio.timeout(20):
         while not resolver.ready:
@@ -204,8 +229,11 @@ def types_of(message: Message) -> list[str]:
         (question(indexes=(3,)), ["EMAIL"]),
         (question(indexes=(3,), types=("URL",)), ["URL", "EMAIL"]),
         (question(flags=PLAIN | OpFlag.AUTHORITATIVE), ["URL", "URL.mirror", "EMAIL"]),
-        (question("0.NA/88.118.1"), ["HS_SITE"]),
-        (question("88.118.1"), ["HS_SITE"]),
+        (question("0.NA/88.118.1"), ["HS_SITE", "HS_ADMIN", "HS_PUBKEY", "HS_PUBKEY"]),
+        (question("88.118.1"), ["HS_SITE", "HS_ADMIN", "HS_PUBKEY", "HS_PUBKEY"]),
+        (question("88.118.1/SECRET"), ["URL"]),
+        (question("88.118.1/SECRET", types=("PRICE",)), ResponseCode.VALUES_NOT_FOUND),
+        (question("88.118.1/SECRET", types=("URL",), flags=OpFlag(0)), ["URL"]),
         (question("0.NA/88.118"), ["HS_SITE"]),
         (question("88.118.1/LARGE"), ["TEXT"] * 20),
         (question("88.118.1/NO"), ResponseCode.HANDLE_NOT_FOUND),
@@ -396,3 +424,29 @@ async def test_no_more_questions_are_under_way_than_the_limit(
     async with asyncio.timeout(20):
         while not node.dropped("busy"):
             await asyncio.sleep(0.01)
+
+
+async def _as_somebody(node: Node, index: int, key: rsa.RSAPrivateKey) -> Message:
+    """Ask for all values of 88.118.1/SECRET, and answer the challenge."""
+    (challenge,) = await tcp_ask(node, question("88.118.1/SECRET", flags=OpFlag(0)).encode())
+    assert challenge.header.response_code == ResponseCode.AUTHENTICATION_NEEDED
+    assert isinstance(challenge.body, Challenge)
+    assert challenge.digest is not None
+    proof = answer_with_key(challenge.envelope.version, challenge.body.nonce, challenge.digest, key)
+    envelope = Envelope(request_id=8, session_id=challenge.envelope.session_id)
+    body = ChallengeAnswer("HS_PUBKEY", "0.NA/88.118.1", index, proof)
+    header = Header(OpCode.CHALLENGE_ANSWER, 2_000_000_000)
+    (answer,) = await tcp_ask(node, Message(envelope, header, body).encode())
+    return answer
+
+
+async def test_values_that_are_not_public_are_for_administrators_alone(node: Node) -> None:
+    answer = await _as_somebody(node, 300, KEY)
+    assert types_of(answer) == ["URL", "PRICE"]
+    for index, key, code in (
+        (300, OTHER_KEY, ResponseCode.AUTHENTICATION_FAILED),
+        (301, OTHER_KEY, ResponseCode.INVALID_ADMIN),
+    ):
+        refused = await _as_somebody(node, index, key)
+        assert refused.header.response_code == code
+        assert isinstance(refused.body, ErrorResponse)
