@@ -6,6 +6,7 @@ var/
   toplevel/          the data directory of `idnode toplevel`
   bootstrap-token    how the first operator signs in, readable by its owner alone
   node-key.pem       signs answers of the Handle protocol, readable by its owner alone
+  tls.pem            key and certificate for HTTPS where none are set, likewise
   run/               lock and metrics of the running node
 ```
 """
@@ -40,6 +41,14 @@ def postgres(data_dir: Path) -> Path:
 def node_key(data_dir: Path) -> Path:
     """Return the file of the private key that HS_SITE names the public half of."""
     return data_dir / "node-key.pem"
+
+
+def tls_files(settings: Settings) -> tuple[Path, Path]:
+    """Return the files of the certificate and of the key for HTTPS: those set, else our own."""
+    if settings.tls_cert is None:
+        own = settings.data_dir / "tls.pem"
+        return own, own
+    return settings.tls_cert, settings.tls_key or settings.tls_cert
 
 
 def metrics_file(data_dir: Path) -> Path:

@@ -33,6 +33,9 @@ RELOADABLE = frozenset(
         "toplevel_token",
         "shutdown_seconds",
         "handle_admins",
+        "plain_auth",
+        "tls_cert",
+        "tls_key",
         "udp_responses_per_second",
     }
 )
@@ -56,6 +59,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: Path = Path("var")
     bind: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     http_port: Port = 8000
+    https_port: Port = 0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    plain_auth: bool = False
     admin_port: Port = 8001
     handle_port: Port = 2641
     handle_address: Annotated[str, Meta(pattern=r"^[0-9a-fA-F.:]+$")] | None = None
@@ -101,7 +108,11 @@ def load(
     }.items():
         values[name] = _convert(name, source, value)
     settings = Settings(**values)
-    return msgspec.structs.replace(settings, data_dir=directory / settings.data_dir)
+    if settings.tls_key is not None and settings.tls_cert is None:
+        raise SettingsError("tls_key: there is no tls_cert that it belongs to")
+    paths = {name: getattr(settings, name) for name in ("data_dir", "tls_cert", "tls_key")}
+    found = {name: directory / path for name, path in paths.items() if path is not None}
+    return msgspec.structs.replace(settings, **found)
 
 
 _TYPES = get_type_hints(Settings, include_extras=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import os
 import signal
 import socket
@@ -33,6 +34,7 @@ from registry import metrics
 from registry.database import Database, migrate
 from registry.principals import OPERATOR, ensure_operator
 from resolver.site import ensure_key
+from resolver.transports.tls import TlsContext, ensure_self_signed
 
 log = structlog.get_logger("idnode.supervisor")
 
@@ -56,6 +58,7 @@ async def serve(
         with datadir.lock(settings.data_dir), hold_ports(settings) as port:
             settings = msgspec.structs.replace(settings, http_port=port)
             await asyncio.to_thread(ensure_key, datadir.node_key(settings.data_dir))
+            prepare_tls(settings)
             await Supervisor(settings, read_settings).run(lifeline=lifeline)
     except (DataDirectoryError, PostgresError) as error:
         raise StartError(str(error)) from error
@@ -69,6 +72,8 @@ def hold_ports(settings: Settings) -> Iterator[int]:
     """
     with contextlib.ExitStack() as held:
         http = held.enter_context(_hold("http_port", settings.bind, settings.http_port))
+        if settings.https_port:
+            held.enter_context(_hold("https_port", settings.bind, settings.https_port))
         if settings.handle_port:
             place = ("handle_port", settings.bind, settings.handle_port)
             held.enter_context(_hold(*place))
@@ -104,6 +109,24 @@ def _hold(
         raise StartError(f"IDNODE_{name.upper()} {bind}:{port}: {reason(error)}") from None
     with held:
         yield held.getsockname()[1]
+
+
+def prepare_tls(settings: Settings) -> None:
+    """Make a certificate for development if none is set, and see that it can be used.
+
+    Raises StartError.
+    """
+    if not settings.https_port:
+        return
+    certificate, key = datadir.tls_files(settings)
+    try:
+        if settings.tls_cert is None:
+            ensure_self_signed(certificate, [settings.bind], datetime.datetime.now(datetime.UTC))
+        TlsContext(certificate, key)
+    except OSError as error:
+        raise StartError(f"{error.filename}: {reason(error)}") from None
+    except ValueError as error:
+        raise StartError(str(error)) from None
 
 
 class Supervisor:
@@ -159,6 +182,7 @@ class Supervisor:
         log.info(
             "node_ready",
             http=address(settings.bind, settings.http_port),
+            https_port=settings.https_port,
             admin=address(settings.bind, admin_port),
             prefix=settings.prefix,
             workers=settings.workers,
@@ -202,7 +226,8 @@ class Supervisor:
     async def _replace_all(self, fleet: Fleet) -> None:
         try:
             read = self._read_settings()
-        except SettingsError as error:
+            prepare_tls(read)
+        except (SettingsError, StartError) as error:
             log.error("settings_not_reloaded", reason=str(error))
             return
         wanted = msgspec.structs.asdict(read) | {"http_port": self.settings.http_port}

@@ -8,6 +8,7 @@ import time
 import structlog
 
 from admin import child, datadir
+from admin.settings import Settings
 from admin.waiting import wait
 from registry.api.app import make_app
 from registry.database import Database
@@ -18,7 +19,10 @@ from resolver.lookup import Resolver
 from resolver.site import load_key, make_site
 from resolver.transports.handle_server import HandleServer, start_handle
 from resolver.transports.http import add_routes
-from resolver.transports.server import HttpServer, start_http
+from resolver.transports.rest import Rest
+from resolver.transports.rest_auth import Gate
+from resolver.transports.server import Https, HttpServer, start_http
+from resolver.transports.tls import TlsContext
 
 log = structlog.get_logger("idnode.worker")
 
@@ -42,6 +46,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         settings.handle_address or settings.bind,
         handle_port=settings.handle_port,
         http_port=settings.http_port,
+        https_port=settings.https_port,
         key=load_key(datadir.node_key(settings.data_dir)),
     )
     resolver = Resolver(
@@ -60,12 +65,21 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         administrators=frozenset(filter(None, settings.handle_admins.split(","))),
     )
     app = make_app(registry)
-    add_routes(app, resolver)
+    rest = Rest(handle, Gate(registry, plain=settings.plain_auth))
+    add_routes(app, resolver, rest)
+    rest.add_routes(app)
     await resolver.start()
     try:
         await _wait_for_database(resolver, stop)
         servers: list[HttpServer | HandleServer] = [
-            await start_http(app, resolver, row=row, host=settings.bind, port=settings.http_port)
+            await start_http(
+                app,
+                resolver,
+                row=row,
+                host=settings.bind,
+                port=settings.http_port,
+                https=_https(settings),
+            )
         ]
         if settings.handle_port:
             servers.append(
@@ -85,6 +99,12 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         await resolver.close()
         await database.close()
     log.info("worker_ended")
+
+
+def _https(settings: Settings) -> Https | None:
+    if not settings.https_port:
+        return None
+    return Https(settings.https_port, TlsContext(*datadir.tls_files(settings)))
 
 
 async def _wait_for_database(resolver: Resolver, stop: asyncio.Event) -> None:

@@ -33,7 +33,12 @@ class Site:
 
 
 def make_site(
-    address: str, *, handle_port: int, http_port: int, key: rsa.RSAPrivateKey | None = None
+    address: str,
+    *,
+    handle_port: int,
+    http_port: int,
+    https_port: int = 0,
+    key: rsa.RSAPrivateKey | None = None,
 ) -> Site:
     """Return the site of a node. address: IPv4 or IPv6, where clients reach it; port 0: not served.
 
@@ -45,6 +50,7 @@ def make_site(
             (_ADMIN_AND_QUERY, "TCP", handle_port),
             (_QUERY, "UDP", handle_port),
             (_ADMIN_AND_QUERY, "HTTP", http_port),
+            (_ADMIN_AND_QUERY, "HTTPS", https_port),
         )
         if port
     ]
