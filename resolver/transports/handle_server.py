@@ -35,10 +35,14 @@ class HandleServer:
         """Take no more requests, finish what is under way for so long at most, end."""
         await asyncio.gather(self._udp.stop(drain_seconds), self._tcp.stop(drain_seconds))
         self._timer.cancel()
+        self._udp.tally.publish()
+        self._tcp.tally.publish()
         self._row.set("idnode_connections", "tcp", value=0)
 
     def _tick(self) -> None:
         self._endpoint.front.renew()
+        self._udp.tally.publish()
+        self._tcp.tally.publish()
         self._row.set("idnode_connections", "tcp", value=len(self._tcp.connections))
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
 

@@ -16,7 +16,8 @@ A plain request, by offsets (RFC 3652 section 2.2; all of it is in protocol/hand
         8 zero bytes: no indexes, no types | 4 zero bytes: no credential
 
 The answer repeats the request id and the handle; but for them and its expiration it is the same
-for everybody who writes the same bytes 0-7 and 20-35 (`_Form`).
+for everybody who writes the same bytes 0-7 and 20-35 (`Form`). Requests that have the lengths in
+common too are told by one look into a dictionary (`Shape`).
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ _HANDLE = 48  # where the handle begins
 _TAIL = bytes(12)
 _FIXED = _HANDLE + len(_TAIL)
 _FORMS_KEPT = 256
+_SHAPES_KEPT = 4096
 
 Form = tuple[bytes, bytes]
 """How an answer begins: its bytes 0-7, and 20-39."""
+
+Shape = tuple[bytes, bytes, int]
+"""The same, and how long a request is that has these bytes 0-7, 12-35 and 40-47."""
 
 
 class HandleFront:
@@ -51,28 +56,22 @@ class HandleFront:
         self._cache = cache
         self._head = head
         self._forms: dict[bytes, Form | None] = {}
+        self._shapes: dict[bytes, Shape] = {}
 
     def renew(self) -> None:
         """Forget the forms: the expiration in them has to move on."""
         self._forms.clear()
+        self._shapes.clear()
 
     def answer(self, request: bytes) -> bytes | None:
         """Return the answer to one whole message, None if it is to go the long way."""
-        length = len(request)
-        size = length - _FIXED
-        # One comparison each: lengths as they must be, nothing after the handle, no session.
-        if (
-            size < 1
-            or request[4:8] != b"\0\0\0\0"
-            or request[12:20] != b"\0\0\0\0" + (length - 20).to_bytes(4, "big")
-            or request[40:48] != (size + 12).to_bytes(4, "big") + size.to_bytes(4, "big")
-            or not request.endswith(_TAIL)
-        ):
-            return None
-        kind = request[:8] + request[20:36]
-        forms = self._forms
-        form = forms[kind] if kind in forms else self._learn(kind, request)
-        if form is None:
+        shape = self._shapes.get(request[:8] + request[12:36] + request[40:_HANDLE])
+        if shape is None:
+            shape = self._judge(request)
+            if shape is None:
+                return None
+        begin, head, length = shape
+        if len(request) != length or not request.endswith(_TAIL):
             return None
         handle = request[_HANDLE:-12]
         answer = self._cache.answers.get(handle.upper())
@@ -84,11 +83,33 @@ class HandleFront:
         if not wire:
             return None
         answer.seen = True
-        begin, head = form
         # bytes 8-15 of the answer are those of the request: its id, and sequence number 0
         return b"".join(
             (begin, request[8:16], wire[:4], head, wire[4:8], request[44:-12], wire[8:])
         )
+
+    def _judge(self, request: bytes) -> Shape | None:
+        """Check the lengths, and remember the shape of a request that can be answered here."""
+        length = len(request)
+        size = length - _FIXED
+        # One comparison each: no session, lengths as they must be.
+        if (
+            size < 1
+            or request[4:8] != b"\0\0\0\0"
+            or request[12:20] != b"\0\0\0\0" + (length - 20).to_bytes(4, "big")
+            or request[40:48] != (size + 12).to_bytes(4, "big") + size.to_bytes(4, "big")
+            or not request.endswith(_TAIL)
+        ):
+            return None
+        kind = request[:8] + request[20:36]
+        form = self._forms[kind] if kind in self._forms else self._learn(kind, request)
+        if form is None:
+            return None
+        if len(self._shapes) >= _SHAPES_KEPT:
+            self._shapes.clear()
+        shape = (*form, length)
+        self._shapes[request[:8] + request[12:36] + request[40:_HANDLE]] = shape
+        return shape
 
     def _learn(self, kind: bytes, request: bytes) -> Form | None:
         """Find out how answers to requests of this kind begin, and remember it."""

@@ -15,9 +15,9 @@ from time import perf_counter
 from protocol.errors import ProtocolError
 from protocol.handle.envelope import SIZE, Envelope
 from protocol.handle.message import read_frame
-from registry.metrics import slot
 from resolver.handle.service import Peer
 from resolver.transports.handle_endpoint import HandleEndpoint, refusal
+from resolver.transports.tally import Tally
 
 IDLE_SECONDS = 60.0
 MAX_CONNECTIONS = 10_000
@@ -33,6 +33,7 @@ class TcpServer:
     def __init__(self, endpoint: HandleEndpoint) -> None:
         self.endpoint = endpoint
         self.connections: set[_Connection] = set()
+        self.tally = Tally("tcp", endpoint.service.resolver.feed, endpoint.row)
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
@@ -67,6 +68,8 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: TcpServer) -> None:
         self._server = server
         self._endpoint = server.endpoint
+        self._answer = server.endpoint.front.answer
+        self._count = server.tally.add
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
         self._pending: deque[tuple[Envelope, bytes]] = deque()
@@ -81,7 +84,7 @@ class _Connection(asyncio.Protocol):
         """Begin to wait for a request."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._peer = Peer("tcp", (transport.get_extra_info("peername") or ("",))[0])
-        self._active_at = self._loop.time()
+        self._active_at = perf_counter()
         self._timer = self._loop.call_later(IDLE_SECONDS, self._look)
         self._server.connections.add(self)
         if len(self._server.connections) > MAX_CONNECTIONS:
@@ -99,7 +102,7 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _look(self) -> None:
-        idle = self._loop.time() - self._active_at
+        idle = perf_counter() - self._active_at
         if idle >= IDLE_SECONDS and self.task is None:
             self.abort()
         else:
@@ -109,20 +112,34 @@ class _Connection(asyncio.Protocol):
         """Answer what is plain and cached; queue the rest behind it."""
         if self._ended:
             return
-        started, hits = perf_counter(), 0
-        buffer = self._buffer + data if self._buffer else data
+        started = perf_counter()
+        if not self._buffer and self.task is None:
+            reply = self._answer(data)
+            if reply is not None:  # one whole request, as most clients send it
+                self._transport.write(reply)
+                self._active_at = started
+                self._count(1, perf_counter() - started)
+                return
+        replies = self._read(self._buffer + data if self._buffer else data)
+        if replies:
+            self._transport.write(b"".join(replies))
+            self._active_at = started
+            self._count(len(replies), perf_counter() - started)
+        if self._ended and self.task is None:
+            self._finish()
+
+    def _read(self, buffer: bytes) -> list[bytes]:
+        """Take all whole requests; return the answers on the short way, keep what is not whole."""
         replies: list[bytes] = []
         at, end = 0, len(buffer)
         try:
             while end - at >= SIZE:
-                length = int.from_bytes(buffer[at + 16 : at + SIZE], "big")
-                stop = at + SIZE + length
+                stop = at + SIZE + int.from_bytes(buffer[at + 16 : at + SIZE], "big")
                 reply = None
                 if stop <= end and self.task is None:
-                    reply = self._endpoint.front.answer(buffer[at:stop])
+                    reply = self._answer(buffer[at:stop])
                 if reply is not None:
                     replies.append(reply)
-                    hits += 1
                     at = stop
                     continue
                 frame = read_frame(buffer, at)
@@ -135,12 +152,7 @@ class _Connection(asyncio.Protocol):
             self._refusal = refusal(error, self._endpoint.expiration).encode()
             at = end
         self._buffer = buffer[at:]
-        if replies:
-            self._transport.write(b"".join(replies))
-            self._active_at = self._loop.time()
-            self._count(hits, (perf_counter() - started) / hits)
-        if self._ended and self.task is None:
-            self._finish()
+        return replies
 
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, then close ours."""
@@ -153,13 +165,6 @@ class _Connection(asyncio.Protocol):
         if self._refusal:
             self._transport.write(self._refusal)
         self._transport.close()
-
-    def _count(self, hits: int, each: float) -> None:
-        row = self._endpoint.row
-        outcome = "hit" if self._endpoint.service.resolver.feed.fresh else "stale"
-        row.cells[slot("idnode_cache_requests", outcome)] += hits
-        row.cells[slot("idnode_resolutions", "tcp", "found")] += hits
-        row.observe("idnode_resolution_duration_seconds", "tcp", "found", seconds=each, times=hits)
 
     def _queue(self, envelope: Envelope, payload: bytes) -> None:
         self._pending.append((envelope, payload))
@@ -177,7 +182,7 @@ class _Connection(asyncio.Protocol):
                 for message in await self._endpoint.answer(envelope, payload, self._peer):
                     await self._writable.wait()
                     self._transport.write(message.encode())
-                self._active_at = self._loop.time()
+                self._active_at = perf_counter()
                 if self._paused and len(self._pending) <= MAX_PENDING // 2:
                     self._paused = False
                     if self._writable.is_set():

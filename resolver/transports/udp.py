@@ -18,10 +18,10 @@ from protocol.errors import ProtocolError
 from protocol.handle import header
 from protocol.handle.envelope import SIZE, decode_envelope
 from protocol.handle.fragment import MAX_DATAGRAM_BYTES, Reassembly, cut
-from registry.metrics import LATENCY_BUCKETS, slot
 from resolver.handle.service import Peer
 from resolver.transports.handle_endpoint import HandleEndpoint
 from resolver.transports.limits import ResponseLimit
+from resolver.transports.tally import Tally
 
 log = structlog.get_logger("idnode.udp")
 
@@ -33,9 +33,8 @@ MAX_ANSWER_DATAGRAMS = 32
 none asks over TCP."""
 
 _READS = 64  # datagrams a turn of the loop, so that other sockets get theirs
-_LONGEST = 65_535
+_MOST_READ = MAX_DATAGRAM_BYTES + 1  # of a datagram: one that is longer is no part of a message
 _BUFFER_BYTES = 4 << 20
-_FAST = LATENCY_BUCKETS[0]
 
 
 class UdpServer:
@@ -45,11 +44,10 @@ class UdpServer:
         self._endpoint = endpoint
         self._socket = sock
         self._limit = limit
+        self.tally = Tally("udp", endpoint.service.resolver.feed, endpoint.row)
         self._loop = asyncio.get_running_loop()
         self._reassembly = Reassembly()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._buffer = bytearray(_LONGEST)
-        self._view = memoryview(self._buffer)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
         self._loop.add_reader(sock.fileno(), self._readable)
@@ -71,14 +69,12 @@ class UdpServer:
         self._socket.close()
 
     def _readable(self) -> None:
-        receive, send = self._socket.recvfrom_into, self._socket.sendto
-        view, buffer, answer = self._view, self._buffer, self._endpoint.front.answer
-        allows = self._limit.allows
+        receive, send = self._socket.recvfrom, self._socket.sendto
+        answer, allows = self._endpoint.front.answer, self._limit.allows
         started, hits = perf_counter(), 0
         try:
             for _ in range(_READS):
-                size, source = receive(buffer)
-                request = bytes(view[:size])
+                request, source = receive(_MOST_READ)
                 reply = answer(request)
                 if reply is None or len(reply) > MAX_DATAGRAM_BYTES:
                     self._long_way(request, source)
@@ -92,14 +88,7 @@ class UdpServer:
         except OSError as error:  # such as an ICMP error of an earlier answer
             log.debug("udp_socket", error=str(error))
         if hits:
-            self._count(hits, (perf_counter() - started) / hits)
-
-    def _count(self, hits: int, each: float) -> None:
-        row = self._endpoint.row
-        outcome = "hit" if self._endpoint.service.resolver.feed.fresh else "stale"
-        row.cells[slot("idnode_cache_requests", outcome)] += hits
-        row.cells[slot("idnode_resolutions", "udp", "found")] += hits
-        row.observe("idnode_resolution_duration_seconds", "udp", "found", seconds=each, times=hits)
+            self.tally.add(hits, perf_counter() - started)
 
     def _long_way(self, datagram: bytes, source: Any) -> None:
         """Put messages together, and answer whole ones. What is no message gets no answer."""
