@@ -70,6 +70,10 @@ class _Fields:
         return value
 
     def number(self, name: str, maximum: int, default: int | None = None) -> int:
+        # pyhandle writes an index as a string, and the reference server reads it.
+        text = self._left.get(name)
+        if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) <= 10:
+            self._left[name] = int(text)
         value: int = self.take(name, int, default)
         if not 0 <= value <= maximum:
             raise InvalidValue(f"not a number from 0 to {maximum}", field=name)
