@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := protocol registry resolver admin benchmarks
 TESTS ?= tests
 
-.PHONY: run demo test lint bench clean lock
+.PHONY: run demo test interop lint bench clean lock
 
 run: $(INSTALLED)  ## Start a node and a stub of the top-level node; Ctrl-C stops all.
 	@$(BIN)/python -m admin.dev
@@ -17,6 +17,9 @@ demo: $(INSTALLED)  ## Fill the running node with an example.
 
 test: $(INSTALLED)  ## Run all tests, on an embedded PostgreSQL of their own.
 	$(BIN)/python -m pytest $(TESTS)
+
+interop: $(INSTALLED)  ## Drive unmodified Handle clients against a node; needs a JDK and Maven.
+	INTEROP=required $(BIN)/python -m pytest tests/interop
 
 lint: $(INSTALLED)  ## Check style and types.
 	$(BIN)/ruff check .

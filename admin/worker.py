@@ -17,12 +17,14 @@ from resolver.handle.dispatch import HANDLERS
 from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
 from resolver.site import load_key, make_site
+from resolver.transports.handle_endpoint import HandleEndpoint
 from resolver.transports.handle_server import HandleServer, start_handle
 from resolver.transports.http import add_routes
 from resolver.transports.rest import Rest
 from resolver.transports.rest_auth import Gate
 from resolver.transports.server import Https, HttpServer, start_http
 from resolver.transports.tls import TlsContext
+from resolver.transports.tunnel import add_tunnel
 
 log = structlog.get_logger("idnode.worker")
 
@@ -68,6 +70,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
     rest = Rest(handle, Gate(registry, plain=settings.plain_auth))
     add_routes(app, resolver, rest)
     rest.add_routes(app)
+    add_tunnel(app, HandleEndpoint(handle, row))
     await resolver.start()
     try:
         await _wait_for_database(resolver, stop)
