@@ -13,11 +13,11 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import machine, report, sample, servers
+from benchmarks import compiled, machine, report, sample, servers
 from benchmarks.node import serve
 from benchmarks.plan import KNOWN, QUICK, UNASKED, WRITTEN, Plan
 from benchmarks.report import Row
-from benchmarks.rows import cached, imports, memory, miss, registration, start, updates
+from benchmarks.rows import cached, handle, imports, memory, miss, registration, start, updates
 from benchmarks.store import Store, add_prefixes, fill, make_bare, postgres
 
 RESULTS = Path(__file__).parent / "results"
@@ -56,7 +56,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _reads(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
     _say(f"filling {plan.identifiers + plan.unasked:,} identifiers")
-    url = uvloop.run(_filled(plan, store))
+    sizes = {KNOWN: plan.identifiers, UNASKED: plan.unasked}
+    url = uvloop.run(_filled(store, "reads", sizes))
     with serve(directory / "reads", cores, database_url=url, cache_bytes=plan.cache_bytes) as node:
         _say("warming the cache, checking every answer")
         rows = uvloop.run(memory.measure(plan, node))
@@ -68,6 +69,20 @@ def _reads(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> l
             http = cached.measure(plan, node, peers, absent)
         _say("miss path")
         return [*http, *miss.measure(plan, node, store, url, directory), *rows]
+
+
+def _handle(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    why = compiled.missing()
+    if why:
+        return handle.not_measured(why)
+    programs = directory / "programs"
+    compiled.compile_all(programs)
+    _say(f"filling {plan.handle_identifiers:,} identifiers")
+    url = uvloop.run(_filled(store, "handle", {KNOWN: plan.handle_identifiers}))
+    at = directory / "handle"
+    with serve(at, cores, database_url=url, cache_bytes=plan.cache_bytes) as node:
+        _say("the Handle protocol")
+        return handle.measure(plan, node, programs, cores.serving)
 
 
 def _writes(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
@@ -91,7 +106,7 @@ def _start(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> l
     return start.measure(directory / "start", cores)
 
 
-_STAGES = {"reads": _reads, "writes": _writes, "start": _start}
+_STAGES = {"reads": _reads, "handle": _handle, "writes": _writes, "start": _start}
 
 
 @contextlib.contextmanager
@@ -116,11 +131,12 @@ def _peers(
         yield peers, absent
 
 
-async def _filled(plan: Plan, store: Store) -> str:
-    url = await store.create("reads")
-    await add_prefixes(url, [KNOWN, UNASKED])
-    await fill(url, KNOWN, plan.identifiers)
-    await fill(url, UNASKED, plan.unasked)
+async def _filled(store: Store, name: str, sizes: dict[str, int]) -> str:
+    """Make a database with so many identifiers under each prefix; return its URL."""
+    url = await store.create(name)
+    await add_prefixes(url, list(sizes))
+    for prefix, count in sizes.items():
+        await fill(url, prefix, count)
     return url
 
 

@@ -30,10 +30,12 @@ class Node:
     """A node that is ready.
 
     server: its public port, and its workers, whose CPU counts as the server's.
+    handle: the same on the port of the Handle protocol.
     token: an operator's. seconds: from the start of the command until it was ready.
     """
 
     server: Server
+    handle: Server
     admin_port: int
     token: str
     seconds: float
@@ -73,13 +75,15 @@ def serve(
     Workers take the serving core, then the other, in turn; all else has the loading core.
     """
     directory.mkdir(exist_ok=True)
-    port, admin_port, token = free_port(), free_port(), secrets.token_urlsafe(24)
+    port, handle_port, admin_port = free_port(), free_port(), free_port()
+    token = secrets.token_urlsafe(24)
     settings = {
         "DATA_DIR": str(directory),
         "DATABASE_URL": database_url or "",
         "HTTP_PORT": str(port),
         "ADMIN_PORT": str(admin_port),
-        "HANDLE_PORT": str(free_port()),
+        "HANDLE_PORT": str(handle_port),
+        "UDP_RESPONSES_PER_SECOND": "0",  # all the load comes from one address
         "DNS_PORT": "0",
         "WORKERS": str(workers),
         "PREFIX": NODE_PREFIX,
@@ -112,7 +116,7 @@ def serve(
             raise ServerError(f"{len(pids)} workers run, {workers} were asked for")
         for position, pid in enumerate(pids):
             pin(pid, (cores.serving, cores.loading)[position % 2])
-        yield Node(Server(port, pids), admin_port, token, seconds)
+        yield Node(Server(port, pids), Server(handle_port, pids), admin_port, token, seconds)
     finally:
         end(process, _STOP_SECONDS)
 

@@ -13,6 +13,8 @@ class Plan:
     """Registered identifiers that are asked for once the cache is warm."""
     unasked: int = 300_000
     """Further ones that nobody asked for, for the miss path."""
+    handle_identifiers: int = 200_000
+    """Those that are asked for in the Handle protocol."""
     cache_bytes: int = 4 * 2**30
     rounds: int = 5
     """Rounds of A B A B; the median counts."""
@@ -26,6 +28,7 @@ class Plan:
 QUICK = Plan(
     identifiers=20_000,
     unasked=100_000,
+    handle_identifiers=10_000,
     cache_bytes=256 * 2**20,
     rounds=2,
     seconds=1,
@@ -37,6 +40,8 @@ QUICK = Plan(
 
 READ_CONNECTIONS = 64
 WRITE_CONNECTIONS = 32
+UDP_WINDOW = 256
+"""Requests under way at once over UDP."""
 NODE_PREFIX = "88.118"
 KNOWN = f"{NODE_PREFIX}.1"
 """Prefix of the identifiers that are cached."""

@@ -106,13 +106,21 @@ def end(process: subprocess.Popen[bytes], seconds: float = _STOP_SECONDS) -> Non
 
 
 @contextlib.contextmanager
-def _running(command: list[str], port: int, core: int, log: Path) -> Iterator[Server]:
+def running(
+    command: list[str],
+    port: int,
+    core: int,
+    log: Path,
+    *,
+    ready: Callable[[int], bool] = listens,
+) -> Iterator[Server]:
+    """Run a server on one core until the end of the block. ready: whether its port answers."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        wait_until(lambda: process.poll() is not None or listens(port), command[0], _START_SECONDS)
+        wait_until(lambda: process.poll() is not None or ready(port), command[0], _START_SECONDS)
         if process.poll() is not None:
             raise ServerError(f"{command[0]} ended at once: {log.read_text()[-500:]}")
         pin(process.pid, core)
@@ -138,7 +146,7 @@ def nginx(directory: Path, body: bytes, core: int, *, in_memory: bool = False) -
     config = directory / "nginx.conf"
     config.write_text(_NGINX.format(directory=directory, port=port, answer=answer))
     command = [find("nginx") or "nginx", "-e", "stderr", "-p", str(directory), "-c", str(config)]
-    with _running(command, port, core, directory / "log") as server:
+    with running(command, port, core, directory / "log") as server:
         yield server
 
 
@@ -159,7 +167,7 @@ def stock(directory: Path, body: bytes, core: int, *, loop: str) -> Iterator[Ser
     file = directory / "body"
     file.write_bytes(body)
     command = [sys.executable, "-m", "benchmarks.stock", str(port), str(file), loop]
-    with _running(command, port, core, directory / "log") as server:
+    with running(command, port, core, directory / "log") as server:
         yield server
 
 

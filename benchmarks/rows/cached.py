@@ -44,7 +44,7 @@ def measure(plan: Plan, node: Node, peers: dict[str, Server], absent: dict[str, 
             run = _generator(plan, name, seed, plan.seconds).against(server.port, server.pids)
             runs[name].append(run)
             asked += run.requests if name in _CHOICES else 0
-    _check_hits(node, before, asked)
+    check_hits(node, before, asked)
     rows = [
         _peer(name, runs[name]) if name in peers else _absent_peer(name, absent[name])
         for name in _PEERS
@@ -54,7 +54,7 @@ def measure(plan: Plan, node: Node, peers: dict[str, Server], absent: dict[str, 
     return rows
 
 
-def _check_hits(node: Node, before: float, asked: int) -> None:
+def check_hits(node: Node, before: float, asked: int) -> None:
     """Raise ServerError unless the cache has given the answers, all but a trace of them."""
     wait_until(
         lambda: node.metric("idnode_cache_requests", outcome="hit") - before >= _LEAST_HITS * asked,
@@ -85,7 +85,7 @@ def _generator(plan: Plan, name: str, seed: int, seconds: int) -> Generator:
 
 def _peer(name: str, runs: list[Run]) -> Row:
     per_cpu = median(run.per_cpu for run in runs)
-    return Row(name, _PEERS[name], UNIT, per_cpu, detail=_detail(runs))
+    return Row(name, _PEERS[name], UNIT, per_cpu, detail=detail_of(runs))
 
 
 def _compared(choice: str, ours: list[Run], peer: str, theirs: list[Run] | None) -> Row:
@@ -103,11 +103,12 @@ def _compared(choice: str, ours: list[Run], peer: str, theirs: list[Run] | None)
         median(run.per_cpu for run in theirs),
         median(a.per_cpu / b.per_cpu for a, b in zip(ours, theirs, strict=True)),
         limit,
-        detail=_detail(ours),
+        detail=detail_of(ours),
     )
 
 
-def _detail(runs: list[Run]) -> dict[str, float]:
+def detail_of(runs: list[Run]) -> dict[str, float]:
+    """Return what else is told of runs against one server."""
     return {
         "requests_per_second": round(median(run.rate for run in runs)),
         "server_cpu_share": round(median(run.cpu / run.seconds for run in runs), 3),

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 ALWAYS = {"memory_resident", "memory_counted", "import", "update_seen", "second_start"}
 PEERS = {"nginx", "nginx_memory", "aiohttp", "aiohttp_uvloop"}
 COMPARED = {f"cached_{choice}_{peer}" for choice in ("uniform", "zipf") for peer in PEERS}
-EXPECTED = ALWAYS | PEERS | COMPARED | {"miss", "registration"}
+ECHOES = {"udp_echo_batched", "udp_echo", "tcp_echo"}
+HANDLE = ECHOES | {"handle_udp"} | {f"handle_{echo}" for echo in ECHOES}
+EXPECTED = ALWAYS | PEERS | COMPARED | HANDLE | {"miss", "registration"}
 
 
 @pytest.mark.timeout(300)
