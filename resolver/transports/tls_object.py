@@ -36,17 +36,17 @@ class TlsObject:
 
     def read(self, length: int = _CHUNK, buffer: memoryview | bytearray | None = None) -> object:
         """Return plain bytes, or put them into `buffer` and return how many; none at the end."""
-        self._more = False
         try:
             with self._moving():
                 if buffer is None:
-                    result: object = self._connection.recv(length)
-                else:
-                    result = self._connection.recv_into(buffer, length)
+                    return self._connection.recv(length)
+                return self._connection.recv_into(buffer, length)
+        except ssl.SSLWantReadError:
+            self._more = False
+            raise
         except ssl.SSLZeroReturnError:
+            self._more = False
             return b"" if buffer is None else 0
-        self._more = True
-        return result
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Encrypt `data` and return how much of it."""
@@ -58,8 +58,8 @@ class TlsObject:
     def pending(self) -> int:
         """Return how many bytes may be read: at least 1 until a read has found nothing.
 
-        uvloop reads on while this or the incoming BIO holds something, and that BIO is emptied at
-        once into pyOpenSSL's own.
+        uvloop reads on while this or the incoming BIO holds something, and whatever is done here
+        first empties that BIO into pyOpenSSL's own.
         """
         return self._connection.pending() or int(self._more)
 
@@ -102,6 +102,7 @@ class TlsObject:
     def _moving(self) -> Iterator[None]:
         """Bring what has come in, do the block, and take what is to go out."""
         data = self._incoming.read()
+        self._more = self._more or bool(data)
         while data:
             data = data[self._connection.bio_write(data) :]
         if self._incoming.eof and not self._ended:

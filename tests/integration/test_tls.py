@@ -141,6 +141,39 @@ async def test_connections_are_drained_when_the_server_stops(front: Front) -> No
     writer.close()
 
 
+@pytest.mark.parametrize("between", ["handshake", "write"])
+def test_what_came_in_with_something_else_is_known_to_be_there(
+    tmp_path: Path, between: str
+) -> None:
+    """uvloop asks `pending` whether to read: what it does not know of waits for ever."""
+    path = tmp_path / "tls.pem"
+    ensure_self_signed(path, [], datetime.datetime.now(datetime.UTC))
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context(cafile=str(path)).wrap_bio(
+        to_client, to_server, server_hostname="localhost"
+    )
+    server = TlsContext(path, path).wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server):
+        with pytest.raises(ssl.SSLWantReadError):
+            side.do_handshake()
+    client.do_handshake()
+    if between == "handshake":
+        client.write(b"request")
+        server.do_handshake()
+    else:
+        server.do_handshake()
+        with pytest.raises(ssl.SSLWantReadError):
+            server.read(100)
+        assert server.pending() == 0
+        client.write(b"request")
+        server.write(b"answer")
+    assert server.pending() > 0
+    assert server.read(100) == b"request"
+    with pytest.raises(ssl.SSLWantReadError):
+        server.read(100)
+    assert server.pending() == 0
+
+
 def test_a_certificate_for_development_is_made_once_and_is_ours_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "tls.pem"
     ensure_self_signed(path, ["node.example", "192.0.2.7", "0.0.0.0"], NOW)
