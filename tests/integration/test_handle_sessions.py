@@ -164,9 +164,9 @@ async def test_messages_that_are_not_of_the_session(node: Node) -> None:
     assert (await session.send(good))[0].header.response_code == 1, "no counter was lost by them"
 
 
-async def test_a_session_without_identity_is_challenged_each_time(node: Node) -> None:
+async def test_a_session_of_nobody_or_another_is_challenged_each_time(node: Node) -> None:
     prefix, _, actor = await owned(node)
-    for identity in (None, Identity(300, "0.NA/88.118")):
+    for identity in (None, Identity(300, "0.NA/88.118"), Identity(301, actor.identity.handle)):
         session = await node.session(identity)
         for number in range(2):
             name = f"{prefix}/{session.id}-{number}"
