@@ -24,6 +24,10 @@ CHALLENGE_SECONDS = 60
 SESSION_SECONDS = 900
 """How long an identity need not be proved again."""
 
+MAX_CHALLENGES_PER_ADDRESS = 100
+MAX_CHALLENGES = 4000
+MAX_SESSIONS_PER_IDENTITY = 200
+
 NONCE_BYTES = 16
 _ID_BYTES = 24
 _LONGEST_ID = 64
@@ -38,17 +42,38 @@ class Session:
     identity: Identity | None = None
 
 
-async def create(connection: AsyncConnection, now: float) -> Session:
-    """Make a session. now: Unix seconds."""
+async def create(connection: AsyncConnection, address: str, now: float) -> Session:
+    """Make a session. address: of the client. now: Unix seconds.
+
+    Of those to which nothing has been proved yet, the oldest go when there are too many: first
+    those of the address, then of all. An honest client answers at once.
+    """
     session = Session(secrets.token_urlsafe(_ID_BYTES), secrets.token_bytes(NONCE_BYTES))
     await connection.execute(
         sessions.insert().values(
             digest=_digest(session.id),
             nonce=session.nonce,
+            address=address,
             expires_at=_moment(now + CHALLENGE_SECONDS),
         )
     )
+    waiting = sessions.c.identity_index.is_(None)
+    here = sa.and_(waiting, sessions.c.address == address)
+    await _keep(connection, here, MAX_CHALLENGES_PER_ADDRESS)
+    await _keep(connection, waiting, MAX_CHALLENGES)
     return session
+
+
+async def _keep(connection: AsyncConnection, those: sa.ColumnElement[bool], most: int) -> None:
+    """Delete all but the newest `most` of some sessions."""
+    surplus = sa.select(sessions.c.digest).where(those).order_by(sessions.c.expires_at.desc())
+    # Whoever else cleans up at the same time takes the others.
+    free = (
+        sa.select(sessions.c.digest)
+        .where(sessions.c.digest.in_(surplus.offset(most)))
+        .with_for_update(skip_locked=True)
+    )
+    await connection.execute(sessions.delete().where(sessions.c.digest.in_(free)))
 
 
 async def find(connection: AsyncConnection, session_id: str, now: float) -> Session | None:
@@ -79,6 +104,11 @@ async def authenticate(
             expires_at=_moment(now + SESSION_SECONDS),
         )
     )
+    theirs = sa.and_(
+        sessions.c.identity_index == identity.index,
+        sessions.c.identity_handle == identity.handle,
+    )
+    await _keep(connection, theirs, MAX_SESSIONS_PER_IDENTITY)
 
 
 async def end(connection: AsyncConnection, session_id: str) -> bool:

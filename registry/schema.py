@@ -292,7 +292,9 @@ handle_http_sessions = sa.Table(
     sa.Column("nonce", Bytes, nullable=False),
     sa.Column("identity_handle", Text),
     sa.Column("identity_index", sa.BigInteger),
+    sa.Column("address", Name, nullable=False),
     sa.Column("expires_at", Time, nullable=False),
+    sa.Index("handle_http_sessions_address", "address", "expires_at"),
     sa.Index("handle_http_sessions_expires_at", "expires_at"),
     sa.CheckConstraint(
         "(identity_handle IS NULL) = (identity_index IS NULL)",

@@ -126,7 +126,7 @@ class Rest:
         elif status == 401 and not self.gate.is_private(request):
             status = 403  # nothing that it could say would help
         if status == 401:
-            for offer in await self.gate.challenge():
+            for offer in await self.gate.challenge(request):
                 headers.add("WWW-Authenticate", offer)
             headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"
         return web.Response(body=body, status=status, headers=headers)
@@ -215,7 +215,7 @@ class Rest:
     async def _new_session(self, request: web.Request) -> web.Response:
         """POST /api/sessions: a nonce to sign."""
         self._need_private(request)
-        return _session(await self.gate.begin(), None, status=201)
+        return _session(await self.gate.begin(request), None, status=201)
 
     async def _session(self, request: web.Request) -> web.Response:
         """GET /api/sessions/this: what is known of it."""

@@ -67,16 +67,17 @@ class Gate:
             raise AuthenticationNeeded("this needs an identity that is proved over TLS")
         return identity
 
-    async def challenge(self) -> list[str]:
+    async def challenge(self, request: web.Request) -> list[str]:
         """Return what a 401 offers; begins a session to sign in with. Raises StoreUnavailable."""
-        session = await self.begin()
+        session = await self.begin(request)
         nonce = base64.b64encode(session.nonce).decode()
         return ['Basic realm="handle"', f'{SCHEME} sessionId="{session.id}", nonce="{nonce}"']
 
-    async def begin(self) -> Session:
+    async def begin(self, request: web.Request) -> Session:
         """Begin a session. Raises StoreUnavailable."""
         async with self.registry.database.begin() as connection:
-            return await http_sessions.create(connection, self.registry.clock())
+            address, now = request.remote or "", self.registry.clock()
+            return await http_sessions.create(connection, address, now)
 
     async def session(self, session_id: str) -> Session:
         """Return a session that has not ended. Raises AuthenticationFailed."""

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from registry import http_sessions
 from registry.housekeeping import clean_up
 from tests.integration import rest_support
 from tests.integration.rest_support import (
@@ -256,6 +257,25 @@ async def test_sessions_end_and_are_cleaned_up(front: Front) -> None:
     deleted = await clean_up(front.service.registry.database)
     assert deleted["handle_http_sessions"] == 2
     assert await front.sql.fetchval("SELECT count(*) FROM handle_http_sessions") == 1
+
+
+async def test_a_flood_of_sessions_pushes_out_its_like_alone(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_sessions, "MAX_CHALLENGES_PER_ADDRESS", 5)
+    monkeypatch.setattr(http_sessions, "MAX_SESSIONS_PER_IDENTITY", 3)
+    mine, nonce = offered(await put(front, None))
+    assert (await put(front, signed(mine, nonce, front.key))).status == 201
+    for _ in range(20):
+        newest, newest_nonce = offered(await put(front, None))
+    assert await front.sql.fetchval("SELECT count(*) FROM handle_http_sessions") == 6
+    assert (await put(front, header(sessionId=mine))).status == 200
+    assert (await put(front, signed(newest, newest_nonce, front.key))).status == 200
+    for _ in range(5):
+        session_id, nonce = offered(await put(front, None))
+        assert (await put(front, signed(session_id, nonce, front.key))).status == 200
+    proved = "SELECT count(*) FROM handle_http_sessions WHERE identity_index IS NOT NULL"
+    assert await front.sql.fetchval(proved) == 3
 
 
 async def test_the_database_does_not_hold_what_opens_a_session(front: Front) -> None:

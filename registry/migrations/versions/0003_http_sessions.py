@@ -13,10 +13,12 @@ CREATE UNLOGGED TABLE handle_http_sessions (
     nonce bytea NOT NULL,
     identity_handle text,
     identity_index bigint,
+    address text COLLATE "C" NOT NULL,
     expires_at timestamptz NOT NULL,
     CONSTRAINT handle_http_sessions_identity
         CHECK ((identity_handle IS NULL) = (identity_index IS NULL))
 );
+CREATE INDEX handle_http_sessions_address ON handle_http_sessions (address, expires_at);
 CREATE INDEX handle_http_sessions_expires_at ON handle_http_sessions (expires_at);
 """
 
