@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from registry.admins import Identity
+from registry.identities import IdentityKey
 from registry.schema import handle_http_sessions as sessions
 
 CHALLENGE_SECONDS = 60
@@ -35,11 +36,14 @@ _LONGEST_ID = 64
 
 @dataclass(frozen=True)
 class Session:
-    """id: as the client has it. identity: None until it is proved."""
+    """id: as the client has it. identity: None until it is proved, and then `proof` is the digest
+    of the key that did it.
+    """  # noqa: D205
 
     id: str
     nonce: bytes
     identity: Identity | None = None
+    proof: bytes | None = None
 
 
 async def create(connection: AsyncConnection, address: str, now: float) -> Session:
@@ -88,19 +92,21 @@ async def find(connection: AsyncConnection, session_id: str, now: float) -> Sess
         return None
     known = row.identity_index is not None
     identity = Identity(row.identity_index, row.identity_handle) if known else None
-    return Session(session_id, row.nonce, identity)
+    return Session(session_id, row.nonce, identity, row.proof)
 
 
 async def authenticate(
-    connection: AsyncConnection, session_id: str, identity: Identity, now: float
+    connection: AsyncConnection, session_id: str, key: IdentityKey, now: float
 ) -> None:
-    """Note that whoever has the session has proved to be `identity`."""
+    """Note that whoever has the session has proved itself with `key`."""
+    identity = key.identity
     await connection.execute(
         sessions.update()
         .where(sessions.c.digest == _digest(session_id))
         .values(
             identity_index=identity.index,
             identity_handle=identity.handle,
+            proof=key.digest,
             expires_at=_moment(now + SESSION_SECONDS),
         )
     )

@@ -104,16 +104,27 @@ class Gate:
         """
         session = await self.session(proof.session_id) if proof.session_id else None
         if proof.client_cert:
-            identity = await self._by_certificate(request)
+            key = await self._by_certificate(request)
         elif session is not None and proof.signature:
-            identity = await self._by_nonce(session, proof)
+            key = await self._by_nonce(session, proof)
         else:
-            return (session.identity if session else None), session
+            return (await self._still(session) if session else None), session
         if session is not None:
             async with self.registry.database.begin() as connection:
                 now = self.registry.clock()
-                await http_sessions.authenticate(connection, session.id, identity, now)
-        return identity, session
+                await http_sessions.authenticate(connection, session.id, key, now)
+        return key.identity, session
+
+    async def _still(self, session: Session) -> Identity | None:
+        """Return who has proved to have a session, if the key that did it is still theirs."""
+        if session.identity is None:
+            return None
+        for type_ in (PUBLIC_KEY, SECRET_KEY):
+            if any(
+                key.digest == session.proof for key in await self._keys(session.identity, type_)
+            ):
+                return session.identity
+        raise AuthenticationFailed("the key that has opened this session is no longer there")
 
     async def _by_password(self, proof: Basic) -> Identity:
         for key in await self._keys(proof.identity, SECRET_KEY):
@@ -121,7 +132,7 @@ class Gate:
                 return key.identity
         raise AuthenticationFailed("the password is not the secret of that identity")
 
-    async def _by_nonce(self, session: Session, proof: Signed) -> Identity:
+    async def _by_nonce(self, session: Session, proof: Signed) -> IdentityKey:
         if proof.identity is None:
             raise AuthenticationFailed("the signature is nobody's", field="id")
         keys = await self._keys(proof.identity, proof.type)
@@ -129,17 +140,17 @@ class Gate:
             lambda: next((key for key in keys if proof.holds(session.nonce, key)), None)
         )
         if key is not None:
-            return key.identity
+            return key
         raise AuthenticationFailed("the signature was not made with the key of that identity")
 
-    async def _by_certificate(self, request: web.Request) -> Identity:
+    async def _by_certificate(self, request: web.Request) -> IdentityKey:
         certificate = _certificate(request)
         if certificate is None:
             raise AuthenticationFailed("the client has shown no certificate")
         now = datetime.datetime.fromtimestamp(self.registry.clock(), datetime.UTC)
         for key in await self._keys(certified(certificate, now), PUBLIC_KEY):
             if certificate.public_key() == key.verifying():
-                return key.identity
+                return key
         raise AuthenticationFailed("the key of the certificate is not that of the identity")
 
     async def _keys(self, identity: Identity, type_: str) -> list[IdentityKey]:

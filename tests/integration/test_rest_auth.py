@@ -186,6 +186,18 @@ async def test_a_signature_of_the_nonce_opens_and_the_session_stays_open(front: 
     assert (await put(front, header(sessionId=session_id))).status == 401
 
 
+async def test_a_session_ends_with_the_key_that_has_opened_it(front: Front) -> None:
+    session_id, nonce = offered(await put(front, None))
+    assert (await put(front, with_secret(session_id, nonce, "HMAC-SHA256"))).status == 201
+    assert (await put(front, header(sessionId=session_id))).status == 200
+    await front.sql.execute(
+        """UPDATE identifiers SET values = jsonb_set(values, '{3,data,value}', '"new"')
+           WHERE suffix_key = $1""",
+        PREFIX,
+    )
+    assert (await put(front, header(sessionId=session_id))).status == 401
+
+
 async def test_a_session_that_nobody_has_signed_opens_nothing(front: Front) -> None:
     session_id, _ = offered(await put(front, None))
     assert (await put(front, header(sessionId=session_id))).status == 401

@@ -13,10 +13,11 @@ CREATE UNLOGGED TABLE handle_http_sessions (
     nonce bytea NOT NULL,
     identity_handle text,
     identity_index bigint,
+    proof bytea,
     address text COLLATE "C" NOT NULL,
     expires_at timestamptz NOT NULL,
     CONSTRAINT handle_http_sessions_identity
-        CHECK ((identity_handle IS NULL) = (identity_index IS NULL))
+        CHECK (num_nulls(identity_handle, identity_index, proof) IN (0, 3))
 );
 CREATE INDEX handle_http_sessions_address ON handle_http_sessions (address, expires_at);
 CREATE INDEX handle_http_sessions_expires_at ON handle_http_sessions (expires_at);
