@@ -7,7 +7,9 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := protocol registry resolver admin benchmarks
 TESTS ?= tests
 
-.PHONY: run demo test interop lint bench clean lock
+FUZZ ?= 1000000
+
+.PHONY: run demo test fuzz interop lint bench clean lock
 
 run: $(INSTALLED)  ## Start a node and a stub of the top-level node; Ctrl-C stops all.
 	@$(BIN)/python -m admin.dev
@@ -20,6 +22,9 @@ test: $(INSTALLED)  ## Run all tests, on an embedded PostgreSQL of their own.
 
 interop: $(INSTALLED)  ## Drive unmodified Handle clients against a node; needs a JDK and Maven.
 	INTEROP=required $(BIN)/python -m pytest tests/interop
+
+fuzz: $(INSTALLED)  ## Send the node a million broken messages of the Handle protocol.
+	IDNODE_MUTATIONS=$(FUZZ) $(BIN)/python -m pytest -s tests/property/test_handle_mutations.py
 
 lint: $(INSTALLED)  ## Check style and types.
 	$(BIN)/ruff check .

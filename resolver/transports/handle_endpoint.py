@@ -18,6 +18,9 @@ from resolver.transports.handle_short import HandleFront
 UNKNOWN_REQUEST = 0xFFFFFFFF
 """Request id of an answer that belongs to no request, as the reference server writes it."""
 
+_REQUEST = bytes(4)
+"""Where an answer has its response code."""
+
 # Requests of which the answer depends on more than the request's kind and the handle.
 _LONG_WAY = OpFlag.AUTHORITATIVE | OpFlag.ENCRYPT | OpFlag.REQUEST_DIGEST
 
@@ -44,6 +47,8 @@ class HandleEndpoint:
         try:
             message, key = await open_message(self.service, envelope, payload)
         except IdnodeError as error:
+            if not envelope.encrypted and payload[4:8] != _REQUEST:
+                return []
             return [self._refused(envelope, payload, error, peer)]
         if not message.header.is_request:
             return []  # never answer an answer: two servers would do so for ever
