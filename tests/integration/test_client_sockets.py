@@ -1,0 +1,283 @@
+"""Our client against servers that lose, cut, forge and stall, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+
+from protocol import typed
+from protocol.errors import PeerUnavailable, ProtocolError, ResponseCode
+from protocol.handle.envelope import SIZE, decode_envelope
+from protocol.handle.fragment import Reassembly, cut
+from protocol.handle.message import Message, decode_message, decode_payload, reply
+from protocol.handle.requests import ResolutionRequest
+from protocol.handle.responses import ReferralResponse, ResolutionResponse
+from protocol.identifier import Identifier
+from protocol.values import HandleValue
+from resolver.client import http, tcp, udp
+from resolver.client.exchange import Asking
+from resolver.client.resolving import MAX_HOPS, resolve
+from resolver.client.steps import Endpoint, Step
+
+PUMP = Identifier.parse("88.118.35/Pump")
+VALUES = (HandleValue(index=1, type="URL", data=b"https://pumps.example/"),)
+MANY = tuple(HandleValue(index=n, type="DESC", data=bytes(400)) for n in range(1, 20))
+ASKING = Asking(PUMP, request_id=77, now=1_800_000_000)
+HERE = "127.0.0.1"
+
+
+def answer(request: Message, values: tuple[HandleValue, ...] = VALUES) -> Message:
+    assert isinstance(request.body, ResolutionRequest)
+    body = ResolutionResponse(request.body.handle, values)
+    return reply(request, body, expiration=1, site_serial=1)
+
+
+class UdpServer(asyncio.DatagramProtocol):
+    """Hands each whole request to `act`, which says what datagrams to send from where."""
+
+    def __init__(self, act: Callable[[UdpServer, Message, object], None]) -> None:
+        self.act = act
+        self.requests: list[tuple[object, Message]] = []
+        self._parts = Reassembly()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.DatagramTransport = transport  # type: ignore[assignment]
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        whole = self._parts.add(addr, decode_envelope(data), data[SIZE:], 0.0)
+        if whole is not None:
+            message = decode_payload(*whole)
+            self.requests.append((addr, message))
+            self.act(self, message, addr)
+
+    def send(self, message: Message, addr: object) -> None:
+        for datagram in cut(message.envelope, message.encode_payload()):
+            self.transport.sendto(datagram, addr)  # type: ignore[arg-type]
+
+
+@contextlib.asynccontextmanager
+async def udp_server(
+    act: Callable[[UdpServer, Message, object], None],
+) -> AsyncIterator[tuple[UdpServer, Endpoint]]:
+    loop = asyncio.get_running_loop()
+    transport, server = await loop.create_datagram_endpoint(
+        lambda: UdpServer(act), local_addr=(HERE, 0)
+    )
+    with contextlib.closing(transport):
+        yield server, Endpoint("udp", HERE, transport.get_extra_info("sockname")[1])
+
+
+async def test_udp_answer_that_comes_to_a_later_try_is_taken() -> None:
+    def act(server: UdpServer, request: Message, addr: object) -> None:
+        if len(server.requests) == 3:
+            server.send(answer(request), addr)
+
+    steps: list[Step] = []
+    async with udp_server(act) as (server, endpoint):
+        got = await udp.ask(ASKING.message(), endpoint, watch=steps.append, tries=(0.05, 0.05, 5))
+    assert got.body == ResolutionResponse(str(PUMP), VALUES)
+    assert {request.envelope.request_id for _, request in server.requests} == {77}
+    assert len({addr for addr, _ in server.requests}) == 3, "each try has a socket of its own"
+    assert [step.event for step in steps] == ["send", "wait", "send", "wait", "send", "receive"]
+
+
+async def test_udp_gives_up_after_its_tries() -> None:
+    async with udp_server(lambda *_: None) as (server, endpoint):
+        with pytest.raises(PeerUnavailable, match="3 tries"):
+            await udp.ask(ASKING.message(), endpoint, tries=(0.05, 0.05, 0.05))
+    assert len(server.requests) == 3
+    assert udp.TRIES == (0.5, 1.0, 1.5)
+
+
+async def test_udp_says_that_nobody_listens() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind((HERE, 0))
+        endpoint = Endpoint("udp", HERE, closed.getsockname()[1])
+    with pytest.raises(PeerUnavailable, match="refused"):
+        await udp.ask(ASKING.message(), endpoint, tries=(0.05,))
+
+
+async def test_udp_long_questions_and_answers_go_in_fragments_in_any_order() -> None:
+    def act(server: UdpServer, request: Message, addr: object) -> None:
+        made = answer(request, MANY)
+        for datagram in reversed(cut(made.envelope, made.encode_payload())):
+            server.transport.sendto(datagram, addr)  # type: ignore[arg-type]
+
+    steps: list[Step] = []
+    asking = replace(ASKING, types=tuple(f"TYPE.{n}" for n in range(100)))
+    async with udp_server(act) as (_, endpoint):
+        got = await udp.ask(asking.message(), endpoint, watch=steps.append)
+    assert got.body == ResolutionResponse(str(PUMP), MANY)
+    assert [step.packets > 1 for step in steps] == [True, True]
+    assert steps[0].size == sum(map(len, cut_request(asking)))
+
+
+def cut_request(asking: Asking) -> list[bytes]:
+    message = asking.message()
+    return cut(message.envelope, message.encode_payload(), mark_truncated=True)
+
+
+async def test_udp_ignores_what_answers_nothing() -> None:
+    """Wrong request id, another op code, a request, noise, and another address of the server."""
+
+    def act(server: UdpServer, request: Message, addr: object) -> None:
+        right = answer(request)
+        forged = answer(request, (HandleValue(1, "URL", b"https://forged.example/"),))
+        server.transport.sendto(b"noise", addr)  # type: ignore[arg-type]
+        server.send(replace(forged, envelope=replace(forged.envelope, request_id=78)), addr)
+        server.send(replace(forged, header=replace(forged.header, op_code=2)), addr)
+        server.send(request, addr)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.sendto(forged.encode(), addr)  # type: ignore[arg-type]
+        server.send(right, addr)
+
+    steps: list[Step] = []
+    async with udp_server(act) as (_, endpoint):
+        got = await udp.ask(ASKING.message(), endpoint, watch=steps.append)
+    assert got.body == ResolutionResponse(str(PUMP), VALUES)
+    assert [step.event for step in steps].count("ignore") == 4, "the other address is not heard"
+
+
+Act = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def tcp_server(act: Act) -> AsyncIterator[Endpoint]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await act(reader, writer)
+
+    server = await asyncio.start_server(serve, HERE, 0)
+    async with server:
+        yield Endpoint("tcp", HERE, server.sockets[0].getsockname()[1])
+
+
+async def read_request(reader: asyncio.StreamReader) -> Message:
+    head = await reader.readexactly(SIZE)
+    return decode_message(head + await reader.readexactly(decode_envelope(head).message_length))
+
+
+async def test_tcp_answer_may_come_byte_by_byte() -> None:
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for octet in answer(await read_request(reader)).encode():
+            writer.write(bytes((octet,)))
+            await writer.drain()
+
+    async with tcp_server(act) as endpoint:
+        got = await tcp.ask(ASKING.message(), endpoint)
+    assert got.body == ResolutionResponse(str(PUMP), VALUES)
+
+
+async def test_tcp_server_that_stalls_or_hangs_up_is_not_waited_for() -> None:
+    release = asyncio.Event()
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes(10))
+        await release.wait()
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(await read_request(reader)).encode()[:-1])
+
+    async with tcp_server(stall) as endpoint:
+        with pytest.raises(PeerUnavailable, match="no answer in"):
+            await tcp.ask(ASKING.message(), endpoint, seconds=0.1)
+        release.set()
+    async with tcp_server(hang_up) as endpoint:
+        with pytest.raises(PeerUnavailable, match="connection ended"):
+            await tcp.ask(ASKING.message(), endpoint)
+    with pytest.raises(PeerUnavailable):
+        await tcp.ask(ASKING.message(), endpoint)
+
+
+async def test_tcp_answer_that_is_too_long_or_of_another_request_is_refused() -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes((2, 11, 2, 11)) + bytes(12) + b"\xff" * 4)
+
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        made = answer(await read_request(reader))
+        writer.write(replace(made, envelope=replace(made.envelope, request_id=78)).encode())
+
+    for act in (endless, other):
+        async with tcp_server(act) as endpoint:
+            with pytest.raises(ProtocolError):
+                await tcp.ask(ASKING.message(), endpoint)
+
+
+@contextlib.asynccontextmanager
+async def http_server(body: bytes, status: int = 200) -> AsyncIterator[tuple[list[str], Endpoint]]:
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.rel_url.raw_path_qs)
+        return web.Response(body=body, status=status, headers={"Location": "/elsewhere"})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    listening = web.TCPSite(runner, HERE, 0)
+    await listening.start()
+    yield asked, Endpoint("http", HERE, runner.addresses[0][1])
+    await runner.cleanup()
+
+
+async def test_http_asks_with_types_and_indexes_and_reads_handle_json() -> None:
+    body = json.dumps({"responseCode": 100, "handle": str(PUMP)}).encode()
+    asking = replace(ASKING, types=("URL", "泵"), indexes=(3,))
+    async with http_server(body, 404) as (asked, endpoint):
+        got = await http.ask(asking, endpoint)
+    assert (got.code, got.handle) == (ResponseCode.HANDLE_NOT_FOUND, str(PUMP))
+    assert asked == ["/api/handles/88.118.35/Pump?type=URL&type=%E6%B3%B5&index=3"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"<html>", 200), (b"", 302), (b" " * (http.MAX_BYTES + 1), 200)],
+    ids=["no JSON", "redirect", "endless"],
+)
+async def test_http_answer_that_is_none_is_refused(body: bytes, status: int) -> None:
+    async with http_server(body, status) as (asked, endpoint):
+        with pytest.raises(ProtocolError):
+            await http.ask(ASKING, endpoint)
+    assert len(asked) == 1, "a redirect is not followed"
+
+
+def site(port: int) -> HandleValue:
+    interfaces = [{"query": True, "protocol": "UDP", "port": port}]
+    servers = [{"serverId": 1, "address": HERE, "interfaces": interfaces}]
+    return HandleValue(1, "HS_SITE", typed.site_from_json({"servers": servers}))
+
+
+def refer(request: Message, *values: HandleValue) -> Message:
+    code = ResponseCode.PREFIX_REFERRAL
+    return reply(request, ReferralResponse("", values), code=code, expiration=1, site_serial=1)
+
+
+async def test_referral_is_followed_to_the_site_that_it_names() -> None:
+    steps: list[Step] = []
+    async with udp_server(lambda s, m, a: s.send(answer(m), a)) as (_, far):
+        near = udp_server(lambda s, m, a: s.send(refer(m, site(far.port)), a))
+        async with near as (_, endpoint):
+            got = await resolve(ASKING, endpoint, watch=steps.append)
+    assert (got.code, got.values) == (1, VALUES)
+    assert [step.endpoint for step in steps if step.event == "ask"] == [endpoint, far]
+
+
+async def test_referral_to_nowhere_is_the_answer_and_a_circle_ends() -> None:
+    async with udp_server(lambda s, m, a: s.send(refer(m), a)) as (_, endpoint):
+        assert (await resolve(ASKING, endpoint)).code == ResponseCode.PREFIX_REFERRAL
+
+    def to_itself(server: UdpServer, request: Message, addr: object) -> None:
+        server.send(refer(request, site(server.transport.get_extra_info("sockname")[1])), addr)
+
+    async with udp_server(to_itself) as (server, endpoint):
+        with pytest.raises(PeerUnavailable, match="refer"):
+            await resolve(ASKING, endpoint)
+    assert len(server.requests) == MAX_HOPS
