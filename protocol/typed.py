@@ -1,4 +1,4 @@
-"""Data of the predefined types: HS_ADMIN, HS_VLIST, HS_SITE (RFC 3651 section 3.2).
+"""Data of the predefined types: HS_ADMIN, HS_VLIST, HS_PUBKEY, HS_SITE (RFC 3651 section 3.2).
 
 Each has bytes on the wire and an object in Handle JSON; `to_json` and `from_json` change one
 into the other. Bytes that are not exactly what `from_json` would make are left as they are.
@@ -15,11 +15,13 @@ from typing import Any
 
 from protocol.errors import InvalidValue
 from protocol.handle import wire
+from protocol.handle.jwk import key_from_json, key_to_json
 from protocol.values import MAX_DATA_BYTES
 
 JSON_FORMAT = {
     "HS_ADMIN": "admin",
     "HS_VLIST": "vlist",
+    "HS_PUBKEY": "key",
     "HS_SITE": "site",
     "HS_SITE.6": "site",
     "HS_SITE.PREFIX": "site",
@@ -265,11 +267,13 @@ def _interface_from_json(value: object) -> bytes:
 
 _TO_JSON: dict[str, Callable[[bytes], Any]] = {
     "admin": admin_to_json,
+    "key": key_to_json,
     "vlist": vlist_to_json,
     "site": site_to_json,
 }
 _FROM_JSON: dict[str, Callable[[object], bytes]] = {
     "admin": admin_from_json,
+    "key": key_from_json,
     "vlist": vlist_from_json,
     "site": site_from_json,
 }
@@ -294,5 +298,7 @@ def to_json(type_: str, data: bytes) -> tuple[str, Any] | None:
 def from_json(form: str, value: object) -> bytes:
     """Return the bytes of a predefined format. Raises InvalidValue, also for other formats."""
     if form not in _FROM_JSON:
-        raise InvalidValue("not one of string, base64, hex, admin, vlist, site", field="format")
+        raise InvalidValue(
+            "not one of string, base64, hex, admin, key, vlist, site", field="format"
+        )
     return _FROM_JSON[form](value)
