@@ -137,9 +137,9 @@ class StepReason(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class ValueData(msgspec.Struct, frozen=True):
     """Data of a handle value."""
 
-    format: Literal["string", "base64", "hex", "admin", "vlist", "site"]
+    format: Literal["string", "base64", "hex", "admin", "key", "vlist", "site"]
     value: Annotated[
-        Any, Meta(description="A string, or the object or list of admin, vlist and site")
+        Any, Meta(description="A string, or the object or list of admin, key, vlist and site")
     ]
 
 

@@ -344,3 +344,17 @@ async def test_predefined_types_are_kept_as_objects_and_unsayable_data_as_base64
     assert made["values"][0]["data"] == {"format": "admin", "value": admin}
     assert made["values"][1]["data"]["format"] == "base64"
     assert made["values"][2]["data"] == {"format": "base64", "value": "AP8="}
+
+
+async def test_a_public_key_is_read_back_as_it_was_given(
+    node: Node, owner: tuple[str, str]
+) -> None:
+    root, key = owner
+    public = {"kty": "RSA", "n": "w" * 170 + "E", "e": "AQAB"}
+    value = {"index": 300, "type": "HS_PUBKEY", "data": {"format": "key", "value": public}}
+    path = root.replace("/identifiers/", "/identifiers/0.NA/")
+    status, made, _ = await node.call("PATCH", path, key, {"values": [value]})
+    assert status == 200, made
+    status, read, _ = await node.call("GET", path, key)
+    assert status == 200
+    assert [one["data"] for one in read["values"] if one["index"] == 300] == [value["data"]]
