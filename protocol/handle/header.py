@@ -24,7 +24,10 @@ _FORM = struct.Struct(">IIIHBBII")
 
 
 class OpCode(IntEnum):
-    """Operations, RFC 3652 section 2.2.2.1; 1000 and above are the reference implementation's."""
+    """Operations, RFC 3652 section 2.2.2.1.
+
+    1000 to 1003 are the reference implementation's, 2001 is the id-pointer SDK's.
+    """
 
     RESOLUTION = 1
     GET_SITE_INFO = 2
@@ -46,6 +49,7 @@ class OpCode(IntEnum):
     RETRIEVE_TRANSACTION_LOG = 1001
     DUMP_HANDLES = 1002
     BACKUP_SERVER = 1003
+    LOGIN = 2001
 
 
 class OpFlag(IntFlag):

@@ -133,6 +133,18 @@ class VerifyRequest:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LoginRequest:
+    """Who wants to act on this connection (2001); index of the value that holds the key."""
+
+    handle: str
+    index: int
+
+    def encode(self) -> bytes:
+        """Return the body."""
+        return wire.text(self.handle) + wire.number(self.index, 4)
+
+
 class KeyExchange(IntEnum):
     """How two peers come to a session key.
 
@@ -213,6 +225,7 @@ Request: TypeAlias = (
     | VerifyRequest
     | SessionSetupRequest
     | ExchangeKeyRequest
+    | LoginRequest
     | OpaqueBody
 )
 
@@ -316,6 +329,10 @@ def _read_exchange_key(reader: wire.Reader) -> ExchangeKeyRequest:
     return ExchangeKeyRequest(reader.octets())
 
 
+def _read_login(reader: wire.Reader) -> LoginRequest:
+    return LoginRequest(handle=read_handle(reader), index=reader.number(4))
+
+
 def _read_opaque(reader: wire.Reader) -> OpaqueBody:
     return OpaqueBody(reader.rest())
 
@@ -341,4 +358,5 @@ _READERS: dict[int, Callable[[wire.Reader], Request]] = {
     OpCode.RETRIEVE_TRANSACTION_LOG: _read_opaque,
     OpCode.DUMP_HANDLES: _read_opaque,
     OpCode.BACKUP_SERVER: _read_handle_request,
+    OpCode.LOGIN: _read_login,
 }

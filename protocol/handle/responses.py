@@ -243,4 +243,5 @@ _READERS: dict[int, Callable[[wire.Reader], Response]] = {
     OpCode.RETRIEVE_TRANSACTION_LOG: _read_opaque,
     OpCode.DUMP_HANDLES: _read_opaque,
     OpCode.BACKUP_SERVER: _read_empty,
+    OpCode.LOGIN: _read_empty,
 }

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from resolver.handle import administer, authenticate, resolve
+from resolver.handle import administer, authenticate, logins, resolve
 from resolver.handle.service import Handler
 
-HANDLERS: Mapping[int, Handler] = {
+_ALL = {
     **resolve.HANDLERS,
     **authenticate.HANDLERS,
     **administer.HANDLERS,
+    **logins.HANDLERS,
+}
+
+HANDLERS: Mapping[int, Handler] = {
+    op_code: logins.on_connections(handler) for op_code, handler in _ALL.items()
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -29,17 +29,32 @@ EXPIRES_SECONDS = 12 * 3600
 """How long an answer says that it holds, as the reference server does."""
 
 
+@dataclass(slots=True)
+class Login:
+    """What a connection remembers of its login; see resolver/handle/logins.py.
+
+    wanted: session id of a login whose challenge is not answered yet, or 0. identity: who has
+    logged in, for messages with `session_id`, as long as one of `keys` (digests) is theirs.
+    """
+
+    wanted: int = 0
+    session_id: int = 0
+    identity: Identity | None = None
+    keys: frozenset[bytes] = frozenset()
+
+
 @dataclass(frozen=True)
 class Peer:
     """Who asks.
 
     transport: udp, tcp or http. address: of the other end. identity: proved by the answer to a
-    challenge or by a session; None for anybody.
+    challenge or by a session; None for anybody. login: of a connection that can have one.
     """
 
     transport: str
     address: str
     identity: Identity | None = None
+    login: Login | None = field(default=None, compare=False)
 
 
 class HandleService:

@@ -15,7 +15,7 @@ from time import perf_counter
 from protocol.errors import ProtocolError
 from protocol.handle.envelope import SIZE, Envelope
 from protocol.handle.message import read_frame
-from resolver.handle.service import Peer
+from resolver.handle.service import Login, Peer
 from resolver.transports.handle_endpoint import HandleEndpoint, refusal
 from resolver.transports.tally import Tally
 
@@ -83,7 +83,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self._peer = Peer("tcp", (transport.get_extra_info("peername") or ("",))[0])
+        address = (transport.get_extra_info("peername") or ("",))[0]
+        self._peer = Peer("tcp", address, login=Login())
         self._active_at = perf_counter()
         self._timer = self._loop.call_later(IDLE_SECONDS, self._look)
         self._server.connections.add(self)
