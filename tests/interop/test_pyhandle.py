@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,14 @@ from tests.integration.rest_support import (
     Front,
     client_certificate,
 )
+from tests.interop.conftest import CLIENTS
 
 NAME = f"{PREFIX}/Pump-7"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def named() -> None:
+    CLIENTS.append(f"pyhandle:{metadata.version('pyhandle')}")
 
 
 @pytest.fixture
