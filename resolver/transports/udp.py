@@ -1,7 +1,7 @@
 """The Handle protocol over UDP (RFC 3652 section 2.3).
 
-Datagrams are read until there are none, and each that is a plain, cached question is answered
-where it stands. The others become tasks, of which there is a bounded number: what is over it is
+Datagrams are read by the batch, and those that are plain, cached questions are answered by the
+batch too. The others become tasks, of which there is a bounded number: what is over it is
 dropped, and the client asks again.
 """
 
@@ -19,6 +19,7 @@ from protocol.handle import header
 from protocol.handle.envelope import SIZE, decode_envelope
 from protocol.handle.fragment import MAX_DATAGRAM_BYTES, Reassembly, cut
 from resolver.handle.service import Peer
+from resolver.transports.batch import open_batches
 from resolver.transports.handle_endpoint import HandleEndpoint
 from resolver.transports.limits import ResponseLimit
 from resolver.transports.tally import Tally
@@ -32,8 +33,6 @@ MAX_ANSWER_DATAGRAMS = 32
 """A longer answer is not sent over UDP, where its receiver may be forged; a client that gets
 none asks over TCP."""
 
-_READS = 64  # datagrams a turn of the loop, so that other sockets get theirs
-_MOST_READ = MAX_DATAGRAM_BYTES + 1  # of a datagram: one that is longer is no part of a message
 _BUFFER_BYTES = 4 << 20
 
 
@@ -43,6 +42,7 @@ class UdpServer:
     def __init__(self, endpoint: HandleEndpoint, sock: socket.socket, limit: ResponseLimit) -> None:
         self._endpoint = endpoint
         self._socket = sock
+        self._batches = open_batches(sock)
         self._limit = limit
         self.tally = Tally("udp", endpoint.service.resolver.feed, endpoint.row)
         self._loop = asyncio.get_running_loop()
@@ -69,26 +69,27 @@ class UdpServer:
         self._socket.close()
 
     def _readable(self) -> None:
-        receive, send = self._socket.recvfrom, self._socket.sendto
-        answer, allows = self._endpoint.front.answer, self._limit.allows
-        started, hits = perf_counter(), 0
+        batches, answer = self._batches, self._endpoint.front.answer
         try:
-            for _ in range(_READS):
-                request, source = receive(_MOST_READ)
-                reply = answer(request)
-                if reply is None or len(reply) > MAX_DATAGRAM_BYTES:
-                    self._long_way(request, source)
-                elif allows(source[0]):
-                    send(reply, source)
-                    hits += 1
-                else:
-                    self._endpoint.row.add("idnode_udp_dropped", "rate")
-        except (BlockingIOError, InterruptedError):
-            pass  # all is read, or the send buffer is full: UDP may lose what it likes
+            requests = batches.receive()
         except OSError as error:  # such as an ICMP error of an earlier answer
             log.debug("udp_socket", error=str(error))
-        if hits:
-            self.tally.add(hits, perf_counter() - started)
+            return
+        started = perf_counter()
+        replies: list[bytes] = []
+        places: list[int] = []
+        for place, request in enumerate(requests):
+            reply = answer(request)
+            if reply is None or len(reply) > MAX_DATAGRAM_BYTES:
+                self._long_way(request, batches.source(place))
+            elif self._limit.in_window and not self._limit.allows(batches.host(place)):
+                self._endpoint.row.add("idnode_udp_dropped", "rate")
+            else:
+                replies.append(reply)
+                places.append(place)
+        if replies:
+            batches.send(replies, places)
+            self.tally.add(len(replies), perf_counter() - started)
 
     def _long_way(self, datagram: bytes, source: Any) -> None:
         """Put messages together, and answer whole ones. What is no message gets no answer."""
