@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import pytest
 HERE = Path(__file__).parent
 REQUIRED = os.environ.get("INTEROP") == "required"
 """Whether it is a failure that a client cannot be had, as in `make interop`."""
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 BUILD_SECONDS, RUN_SECONDS = 540, 100
 
@@ -67,8 +70,8 @@ def build(project: str, name: str, artifact: str, out: Path, *, optional: bool =
         if made.returncode == 0:
             break
     else:
-        errors = [line for line in made.stdout.splitlines() if "ERROR" in line]
-        _cannot(f"{project}: {' '.join(errors[:2])}", optional=optional)
+        words = _COLOUR.sub("", made.stdout).strip().partition("\n")[0]
+        _cannot(f"{project}: Maven cannot build it here: {words[:300]}", optional=optional)
     (jar,) = (out / "dependency").glob(f"{artifact}-[0-9]*.jar")
     return Program(
         name, f"{out / 'classes'}{os.pathsep}{out / 'dependency'}{os.sep}*", client=jar.stem

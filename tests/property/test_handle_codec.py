@@ -31,6 +31,7 @@ from protocol.handle.requests import (
     ExchangeKeyRequest,
     HandleRequest,
     KeyExchange,
+    LoginRequest,
     OpaqueBody,
     RemoveRequest,
     ResolutionRequest,
@@ -139,6 +140,7 @@ REQUESTS = {
     OpCode.RETRIEVE_TRANSACTION_LOG: opaque,
     OpCode.DUMP_HANDLES: opaque,
     OpCode.BACKUP_SERVER: handle_requests,
+    OpCode.LOGIN: st.builds(LoginRequest, texts, numbers),
 }
 names = st.builds(NamesResponse, st.lists(texts, max_size=4).map(tuple))
 empty = st.just(EmptyResponse())
@@ -162,6 +164,7 @@ SUCCESSES = {
     OpCode.RETRIEVE_TRANSACTION_LOG: opaque,
     OpCode.DUMP_HANDLES: opaque,
     OpCode.BACKUP_SERVER: empty,
+    OpCode.LOGIN: empty,
 }
 REFERRALS = (ResponseCode.SERVICE_REFERRAL, ResponseCode.PREFIX_REFERRAL)
 flags = st.integers(0, 2**32 - 1).map(OpFlag)
