@@ -48,8 +48,11 @@ def configure(level: str, *, stream: TextIO | None = None) -> None:
 
 def _renderers(*, terminal: bool) -> list[Processor]:
     if terminal:
-        return [structlog.dev.ConsoleRenderer()]
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     return [
-        structlog.processors.dict_tracebacks,
+        # Without the local variables: tokens and other secrets are among them.
+        structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        ),
         structlog.processors.JSONRenderer(ensure_ascii=False),
     ]

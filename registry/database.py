@@ -57,6 +57,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
+            hide_parameters=True,  # secrets are among them, and errors go to the log
         )
         self._pool: asyncpg.Pool | None = None
         self._pool_lock = asyncio.Lock()

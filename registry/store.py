@@ -31,7 +31,8 @@ ORDER BY q.position
 
 # One statement sees one snapshot, which is also the one that it returns.
 _CHANGES = """
-SELECT pg_current_snapshot()::text, c.seq, c.prefix, c.suffix_keys
+SELECT pg_current_snapshot()::text, extract(epoch FROM clock_timestamp())::float8,
+    c.seq, c.prefix, c.suffix_keys
 FROM (VALUES (1)) AS always (one)
 LEFT JOIN change_log AS c
     ON c.txid >= pg_snapshot_xmin($1::text::pg_snapshot)
@@ -80,22 +81,46 @@ def _found(
     )
 
 
-async def snapshot(connection: asyncpg.Connection) -> str:
-    """Return the present snapshot, from which `changes` can go on."""
-    result: str = await connection.fetchval("SELECT pg_current_snapshot()::text")
-    return result
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a reader of the change log has come.
+
+    snapshot: what it has seen, as PostgreSQL writes a pg_snapshot. at: Unix seconds by the clock
+    of the server, which also counts while a reader is paused or its machine asleep.
+    """
+
+    snapshot: str
+    at: float
 
 
-async def changes(connection: asyncpg.Connection, since: str) -> tuple[str, list[Change]]:
-    """Return the present snapshot and what was committed between `since` and it.
+async def place(connection: asyncpg.Connection) -> Place:
+    """Return the present place, from which `changes` can go on."""
+    rows = await connection.fetch(
+        "SELECT pg_current_snapshot()::text, extract(epoch FROM clock_timestamp())::float8"
+    )
+    return Place(rows[0][0], rows[0][1])
+
+
+async def changes(connection: asyncpg.Connection, since: Place) -> tuple[Place, list[Change]]:
+    """Return the present place and what was committed between `since` and it.
 
     Exact in whatever order transactions commit: a line is returned by the first call whose
     snapshot sees it, and by no other.
     """
-    rows = await connection.fetch(_CHANGES, since)
-    return rows[0][0], [Change(row[2], row[3]) for row in rows if row[1] is not None]
+    rows = await connection.fetch(_CHANGES, since.snapshot)
+    now = Place(rows[0][0], rows[0][1])
+    return now, [Change(row[3], row[4]) for row in rows if row[2] is not None]
 
 
-def went_back(before: str, after: str) -> bool:
-    """Whether the transaction counter fell: the database is another one or was restored."""
-    return int(after.split(":")[1]) < int(before.split(":")[1])
+def may_have_missed(before: Place, after: Place) -> bool:
+    """Whether lines between two places may be gone, or never were in this database.
+
+    Lines are deleted some time after CHANGES_KEPT_SECONDS. The transaction counter falls when
+    the database is another one or was restored.
+    """
+    return after.at - before.at > CHANGES_KEPT_SECONDS / 2 or counter(after) < counter(before)
+
+
+def counter(place: Place) -> int:
+    """Return the first transaction that the snapshot of a place does not see."""
+    return int(place.snapshot.split(":")[1])

@@ -45,7 +45,7 @@ class Feed:
     ) -> None:
         """Take the two ways to forget and a monotonic clock in seconds.
 
-        `snapshot` is what the last look saw, as PostgreSQL writes a pg_snapshot.
+        `place` is how far the last look came.
         """
         self.connected = False
         self._database = database
@@ -54,7 +54,7 @@ class Feed:
         self._forget_all = forget_all
         self._clock = clock
         self._looked_at: float | None = None
-        self.snapshot: str | None = None
+        self.place: store.Place | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -99,13 +99,14 @@ class Feed:
             connection = await self._database.connection()
         try:
             with unavailable():
-                await connection.add_listener(store.CHANNEL, self._notified)
+                async with asyncio.timeout(_LOOK_TIMEOUT):
+                    await connection.add_listener(store.CHANNEL, self._notified)
                 connection.add_termination_listener(self._ended)
-                snapshot = await self._begin(connection)
+                place = await self._begin(connection)
                 self.connected = True
                 log.info("database_reached")
                 while True:
-                    snapshot = await self._look(connection, snapshot)
+                    place = await self._look(connection, place)
                     # Not wait_for: before Python 3.12 it can swallow a cancellation.
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(LOOK_SECONDS):
@@ -113,35 +114,34 @@ class Feed:
         finally:
             connection.terminate()
 
-    async def _begin(self, connection: asyncpg.Connection) -> str:
-        """Return the snapshot to go on from; forget everything if there is none to go on from."""
-        if self.snapshot is not None:
+    async def _begin(self, connection: asyncpg.Connection) -> store.Place:
+        """Return the place to go on from; forget everything if there is none to go on from."""
+        if self.place is not None:
             # Connections that idle in the pools are of the time before the break.
             await self._database.renew()
-            if self.age < store.CHANGES_KEPT_SECONDS / 2:
-                return self.snapshot
+            return self.place
         async with asyncio.timeout(_LOOK_TIMEOUT):
-            snapshot = await store.snapshot(connection)
+            place = await store.place(connection)
         self._forget_all()
-        return snapshot
+        return place
 
-    async def _look(self, connection: asyncpg.Connection, since: str) -> str:
-        """Forget what was committed since a snapshot; return the present one."""
+    async def _look(self, connection: asyncpg.Connection, since: store.Place) -> store.Place:
+        """Forget what was committed since a place; return the present one."""
         self._wake.clear()
         started = self._clock()
         async with asyncio.timeout(_LOOK_TIMEOUT):
-            snapshot, changes = await store.changes(connection, since)
-        if store.went_back(since, snapshot):
-            log.warning("database_replaced")
+            place, changes = await store.changes(connection, since)
+        if store.may_have_missed(since, place):
+            log.warning("changes_missed", seconds=round(place.at - since.at))
             self._forget_all()
         for change in changes:
             if change.prefix is None:
                 self._forget_all()
             else:
                 self._forget(change.prefix, change.suffix_keys)
-        self.snapshot, self._looked_at = snapshot, started
+        self.place, self._looked_at = place, started
         self.row.add("idnode_feed_changes", by=len(changes))
-        return snapshot
+        return place
 
     def _notified(self, *_: Any) -> None:
         self._wake.set()

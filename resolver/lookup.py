@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -103,8 +103,10 @@ class Resolver:
         self._node_prefix = node_prefix
         self._site = site
         self._waiting: dict[str, _Flight] = {}
-        self._flying: dict[str, _Flight] = {}
+        # Of one identifier several may be in the air: an authoritative query joins none.
+        self._flying: dict[str, list[_Flight]] = {}
         self._reads: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[list[store.Found]]] = set()
 
     async def start(self) -> None:
         """Begin to follow the change log. Returns at once, whether or not the database is up."""
@@ -113,9 +115,10 @@ class Resolver:
     async def close(self) -> None:
         """Stop following, and end the reads under way."""
         await self.feed.close()
-        for task in list(self._reads):
+        tasks = [*self._reads, *self._given_up]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._reads, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def ready(self) -> bool:
@@ -136,7 +139,8 @@ class Resolver:
             if known is not None:
                 return known
         self.row.add("idnode_cache_requests", "miss")
-        flight = self._flying.get(key) if not authoritative else None
+        flying = self._flying.get(key) if not authoritative else None
+        flight = flying[-1] if flying else None
         if flight is None or flight.dirty:
             flight = self._waiting.get(key) or self._take_off(identifier, key)
         return await asyncio.shield(flight.result)
@@ -183,9 +187,9 @@ class Resolver:
         """Read for those who wait, as many at once as there are, until nobody waits."""
         while self._waiting:
             batch = dict(list(self._waiting.items())[:_BATCH])
-            for key in batch:
+            for key, flight in batch.items():
                 del self._waiting[key]
-            self._flying.update(batch)
+                self._flying.setdefault(key, []).append(flight)
             try:
                 await self._read(batch)
             except BaseException as error:
@@ -197,15 +201,14 @@ class Resolver:
                     raise
             finally:
                 for key, flight in batch.items():
-                    if self._flying.get(key) is flight:
+                    self._flying[key].remove(flight)
+                    if not self._flying[key]:
                         del self._flying[key]
 
     async def _read(self, batch: dict[str, _Flight]) -> None:
         flights = list(batch.values())
         keys = [(flight.identifier.prefix_key, flight.identifier.suffix_key) for flight in flights]
-        with unavailable():
-            async with asyncio.timeout(_READ_SECONDS):
-                found = await store.read(await self.database.pool(), keys)
+        found = await self._found(keys)
         self.row.add("idnode_database_reads")
         for (key, flight), row in zip(batch.items(), found, strict=True):
             if flight.result.done():
@@ -214,6 +217,20 @@ class Resolver:
                 flight.result.set_result(self._land(key, flight, row))
             except IdnodeError as error:
                 flight.result.set_exception(error)
+
+    async def _found(self, keys: Sequence[store.Key]) -> list[store.Found]:
+        """Read in the database, within _READ_SECONDS. Raises StoreUnavailable."""
+        with unavailable():
+            reading = asyncio.create_task(store.read(await self.database.pool(), keys))
+            done, _ = await asyncio.wait((reading,), timeout=_READ_SECONDS)
+            if done:
+                return reading.result()
+        # asyncpg asks the server to cancel, and a server that is stopped does not say that it has:
+        # whoever waits for the answer need not wait for that.
+        self._given_up.add(reading)
+        reading.add_done_callback(self._given_up.discard)
+        reading.cancel()
+        raise StoreUnavailable()
 
     def _land(self, key: str, flight: _Flight, row: store.Found) -> Answer | Referral:
         """Make the answer of what was read, and keep it unless it has changed meanwhile."""
@@ -238,16 +255,17 @@ class Resolver:
 
     def _prefix(self, name: str, row: store.Found, *, keep: bool) -> Prefix | None:
         """Return the prefix if it resolves."""
-        known = self.cache.prefixes.get(name)
-        if known is not None and keep:
-            return known
         if name == self._node_prefix:
-            prefix = Prefix(name, HOSTED, None)  # not registered: it is the node's own
+            hosting, site = HOSTED, None  # not registered: it is the node's own
         elif row.status == ACTIVE and row.hosting is not None:
-            site = typed.site_from_json(row.site) if row.hosting == DELEGATED else None
-            prefix = Prefix(name, row.hosting, site)
+            hosting = row.hosting
+            site = typed.site_from_json(row.site) if hosting == DELEGATED else None
         else:
             return None
+        known = self.cache.prefixes.get(name)
+        if known is not None and keep and known.site == site:
+            return known
+        prefix = Prefix(name, hosting, site)
         if keep:
             self.cache.prefixes[name] = prefix
         return prefix
@@ -259,28 +277,28 @@ class Resolver:
 
     def forget(self, prefix: str, suffix_keys: Sequence[str] | None) -> None:
         """Forget what has changed: these canonical suffixes, or all under the prefix."""
-        flights = (self._waiting, self._flying)
         if suffix_keys is None:
             self.cache.forget_prefix(prefix)
-            for flying in flights:
-                for flight in flying.values():
-                    if owner_prefix(flight.identifier) == prefix:
-                        flight.dirty = True
+            for flight in self._all_flights():
+                if owner_prefix(flight.identifier) == prefix:
+                    flight.dirty = True
             return
         for suffix_key in suffix_keys:
             key = f"{prefix}/{suffix_key}"
             self.cache.forget(key.encode())
-            for flying in flights:
-                touched = flying.get(key)
-                if touched is not None:
-                    touched.dirty = True
+            for flight in self._flying.get(key, ()):
+                flight.dirty = True
 
     def forget_all(self) -> None:
         """Forget everything: what was missed is not known."""
         self.cache.clear()
-        for flying in (self._waiting, self._flying):
-            for flight in flying.values():
-                flight.dirty = True
+        for flight in self._all_flights():
+            flight.dirty = True
+
+    def _all_flights(self) -> Iterator[_Flight]:
+        """Yield what is in the air. What still waits will see the change when it reads."""
+        for flights in self._flying.values():
+            yield from flights
 
 
 def encode(spelling: str, key: bytes, values: Sequence[HandleValue], prefix: Prefix) -> Answer:
@@ -290,7 +308,9 @@ def encode(spelling: str, key: bytes, values: Sequence[HandleValue], prefix: Pre
     plain = _PLAIN_SPELLING.fullmatch(octets) is not None
     # Most are registered in their canonical spelling: then one object serves as both.
     kept = (key if octets == key else octets) if plain else None
-    return Answer(b"%d\r\n\r\n%b" % (len(body), body), kept, prefix)
+    answer = Answer(b"%d\r\n\r\n%b" % (len(body), body), kept, prefix)
+    answer.restricted = not all(value.public for value in values)
+    return answer
 
 
 def _retrieve(future: asyncio.Future[Answer | Referral]) -> None:

@@ -36,7 +36,7 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
             raise HandleNotFound(f"{identifier} is served elsewhere")
         referral = ReferralResponse(values=tuple(found.values()))
         return [service.reply(message, referral, code=ResponseCode.SERVICE_REFERRAL)]
-    if flags & OpFlag.PUBLIC_ONLY:
+    if flags & OpFlag.PUBLIC_ONLY or not found.restricted:
         return [values_reply(service, message, request, found.values())]
     hidden = await restricted.read(service, message, peer, identifier, request)
     if isinstance(hidden, Message):

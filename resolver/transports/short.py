@@ -43,7 +43,6 @@ _LINE_END_LENGTH = len(_LINE_END)
 
 _BLOCKS_KEPT = 1024
 _BLOCK_LENGTH_KEPT = _TAIL_LENGTH_KEPT = 2048
-_NEVER = b"\0"  # the tail of no request
 
 # Headers that may change what the long way does. All others it does not look at.
 _TELLING = frozenset(
@@ -133,7 +132,7 @@ class ShortRequestHandler(RequestHandler):
         super().__init__(manager, **kwargs)
         self._front = front
         self._long = False
-        self._tail = _NEVER
+        self._tail = b""
 
     def data_received(self, data: bytes) -> None:
         """Answer what is plain and cached, in order; hand the rest to aiohttp."""
@@ -141,7 +140,7 @@ class ShortRequestHandler(RequestHandler):
         # Nearly always a read brings one request that differs from the one before on this
         # connection in nothing but its target.
         tail = self._tail
-        if data.endswith(tail) and data.startswith(_START):
+        if tail and data.endswith(tail) and data.startswith(_START):
             waiter = self._waiter
             # aiohttp is idle while it waits for a message that it has not been given.
             if waiter is not None and not waiter.done():
@@ -199,7 +198,7 @@ class ShortRequestHandler(RequestHandler):
             self._reply(replies, started)
         if at < end:
             if whole < end:
-                self._long, self._tail = True, _NEVER
+                self._long, self._tail = True, b""
             super().data_received(data[at:] if at else data)
 
     def _reply(self, replies: list[bytes], started: float) -> None:

@@ -81,10 +81,8 @@ async def put(sql: asyncpg.Connection, suffix: str, text: str, prefix: str = "88
 
 async def seen(resolver: Resolver, sql: asyncpg.Connection) -> None:
     """Wait until the feed has seen all that is committed by now."""
-    before = await store.snapshot(sql)
-    async with asyncio.timeout(20):
-        while store.went_back(before, resolver.feed.snapshot or "0:0:"):
-            await asyncio.sleep(0.005)
+    before = store.counter(await store.place(sql))
+    await until(lambda: store.counter(resolver.feed.place or store.Place("0:0:", 0)) >= before)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -230,6 +228,58 @@ async def test_a_change_that_overtakes_a_read_is_not_covered_by_the_old_answer(
     gate.opened.set()
     assert await asked == "one"  # who asked before the change may hear what was true then
     assert await text(resolver) == "two"
+
+
+async def test_no_read_in_the_air_brings_back_what_has_changed(
+    sql: asyncpg.Connection, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two reads of one name are in the air, for an authoritative query joins no other."""
+    gate = Gate(monkeypatch)
+    plain = asyncio.create_task(text(resolver))
+    await gate.reached.wait()
+    gate.reached.clear()
+    authoritative = asyncio.create_task(resolver.resolve(NAME, authoritative=True))
+    await gate.reached.wait()
+    await sql.execute("UPDATE prefixes SET status = 'suspended' WHERE prefix = '88.118.35'")
+    await seen(resolver, sql)
+    gate.opened.set()
+    await asyncio.gather(plain, authoritative)
+    assert await text(resolver) is None, "a suspended prefix resolves"
+    assert await text(resolver, Identifier.parse("88.118.35/OTHER")) is None
+
+
+async def test_a_reader_that_was_paused_for_too_long_forgets_everything(
+    sql: asyncpg.Connection, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await text(resolver) == "one"
+    place = resolver.feed.place
+    assert place is not None
+    later = store.Place(place.snapshot, place.at + store.CHANGES_KEPT_SECONDS)
+    assert store.may_have_missed(place, later)
+    assert not store.may_have_missed(place, store.Place(place.snapshot, place.at + 60))
+
+    changes = store.changes
+
+    async def as_if_paused(
+        connection: asyncpg.Connection, since: store.Place
+    ) -> tuple[store.Place, list[store.Change]]:
+        now, _ = await changes(connection, since)  # and the lines have been deleted
+        return store.Place(now.snapshot, since.at + store.CHANGES_KEPT_SECONDS), []
+
+    monkeypatch.setattr(store, "changes", as_if_paused)
+    await put(sql, "SN-1", "two")
+    await until_says(resolver, "two")
+
+
+async def test_a_query_waits_no_longer_for_a_stopped_database_than_the_limit(
+    sql: asyncpg.Connection, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "_READ_SECONDS", 0.05)
+    gate = Gate(monkeypatch)
+    with pytest.raises(StoreUnavailable):
+        await resolver.resolve(NAME)
+    assert not resolver._flying, "a later query would join a flight that is lost"
+    gate.opened.set()
 
 
 async def test_suspension_stops_all_names_of_a_prefix_on_every_worker(

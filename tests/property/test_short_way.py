@@ -389,6 +389,16 @@ def test_a_header_that_aiohttp_looks_at_has_its_effect(bench: Bench, header: str
     assert bench.answer(bench.short, [request, smuggled], settle=True) == expected
 
 
+@pytest.mark.parametrize("before", [[], [b"GET /other HTTP/1.1\r\nHost: a\r\nX: "], [smuggled]])
+@pytest.mark.parametrize("end", [b"\0", b"", b"\n", b"\r\n", b" ", b" HTTP/1.1"])
+def test_a_target_without_the_rest_of_a_request_is_not_answered(
+    bench: Bench, before: list[bytes], end: bytes
+) -> None:
+    chunks = [*before, b"GET /api/handles/88.118.35/SN-0001" + end]
+    expected = _expected(bench, chunks, settle=True)
+    assert bench.answer(bench.short, chunks, settle=True) in expected
+
+
 def test_a_connection_that_is_being_closed_is_not_answered(bench: Bench) -> None:
     async def close_first() -> bytes:
         wire = Wire()

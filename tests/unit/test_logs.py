@@ -53,3 +53,22 @@ def test_exception_of_a_library_is_one_line_too(stream: io.StringIO) -> None:
     event = json.loads(line)
     assert event["logger"] == "aiohttp.server"
     assert event["exception"][0]["exc_type"] == "ValueError"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_local_variables_stay_out_of_tracebacks(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    logs.configure("info", stream=stream)
+
+    def authenticate(token: str) -> None:
+        raise ValueError(f"{len(token)} characters")
+
+    secret = "-".join(("must", "not", "be", "seen"))  # not in a line of the source
+    try:
+        authenticate(secret)
+    except ValueError:
+        structlog.get_logger("idnode.test").exception("request_failed")
+    assert "ValueError" in stream.getvalue()
+    assert secret not in stream.getvalue()
