@@ -6,20 +6,14 @@ them in a worker, and a bound on how many wait for it.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
-from protocol.errors import AuthenticationFailed, ProtocolError, ResponseCode
+from protocol.errors import AuthenticationFailed, ProtocolError
 from protocol.handle.challenge import verify_key_answer, verify_secret_answer
 from protocol.handle.digest import Digest
 from protocol.handle.keys import SECRET_KEY
 from registry.identities import IdentityKey
+from resolver.handle.turns import Turns
 
-MAX_WAITING = 64
-
-_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="proofs")
-_waiting = 0
+CHECKS = Turns("proofs", most=64)
 
 
 async def first_that_holds(
@@ -34,22 +28,7 @@ async def first_that_holds(
     def find() -> IdentityKey | None:
         return next((key for key in keys if _holds(key, answer, nonce, digest)), None)
 
-    return await in_turn(find)
-
-
-async def in_turn(find: Callable[[], IdentityKey | None]) -> IdentityKey | None:
-    """Return what `find` does, in the thread for checks.
-
-    Raises ProtocolError with code 3 where too many wait for it.
-    """
-    global _waiting  # noqa: PLW0603  as the thread, one for the process
-    if _waiting >= MAX_WAITING:
-        raise ProtocolError("too many wait to prove who they are", code=ResponseCode.SERVER_BUSY)
-    _waiting += 1
-    try:
-        return await asyncio.get_running_loop().run_in_executor(_thread, find)
-    finally:
-        _waiting -= 1
+    return await CHECKS.take(find)
 
 
 def _holds(key: IdentityKey, answer: bytes, nonce: bytes, digest: Digest) -> bool:
@@ -57,6 +36,8 @@ def _holds(key: IdentityKey, answer: bytes, nonce: bytes, digest: Digest) -> boo
         if key.type == SECRET_KEY:
             return bool(key.data) and verify_secret_answer(answer, nonce, digest, key.data)
         public = key.verifying()
-        return public is not None and verify_key_answer(answer, nonce, digest, public)
+        if public is None:
+            return False
+        return verify_key_answer(answer, nonce, digest, public, key.identity.handle)
     except ProtocolError as error:
         raise AuthenticationFailed(error.detail) from None

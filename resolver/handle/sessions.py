@@ -20,7 +20,7 @@ from protocol.handle import session as keys
 from protocol.handle.credential import MAC, verify_mac
 from protocol.handle.envelope import Envelope
 from protocol.handle.header import OpCode
-from protocol.handle.keys import PUBLIC_KEY, SECRET_KEY
+from protocol.handle.keys import PUBLIC_KEY, SECRET_KEY, DhPublicKey
 from protocol.handle.message import Message, decode_payload
 from protocol.handle.requests import KeyExchange, SessionSetupRequest
 from protocol.handle.responses import EmptyResponse, SessionSetupResponse
@@ -31,6 +31,12 @@ from registry.admins import Identity
 from registry.handle_state import Session
 from registry.identities import IdentityKey, keys_of
 from resolver.handle.service import Handler, HandleService, Peer
+from resolver.handle.turns import Turns
+
+EXCHANGES = Turns("key exchanges", most=64)
+MAX_EXCHANGES_OVER_UDP = 8
+"""Key exchanges at once beyond which those over UDP, where a source may be forged, get no answer:
+a client asks again, at last over TCP. A refusal it would take for the last word."""
 
 _AES_SINCE = 4
 
@@ -47,18 +53,27 @@ async def set_up(service: HandleService, message: Message, peer: Peer) -> list[M
     if request.identity:
         Identifier.parse(request.identity)
     theirs = keys.read_client_key(request.public_key)
-    own = keys.make_key_pair(secrets.token_bytes(keys.SECRET_BYTES), theirs.prime, theirs.generator)
+    if peer.transport == "udp" and EXCHANGES.taken >= MAX_EXCHANGES_OVER_UDP:
+        service.registry.row.add("idnode_udp_dropped", "busy")
+        return []
+    own, key = await EXCHANGES.take(lambda: _exchange(theirs))
     async with service.registry.database.begin() as connection:
         session_id = await handle_state.add_session(
             connection,
-            key=keys.agree(own, theirs),
+            key=key,
             claimed=Identity(request.identity_index, request.identity),
             idle_seconds=request.timeout,
             address=peer.address,
             now=service.registry.clock(),
         )
-    answer = SessionSetupResponse(request.mode, keys.encode_server_key(own.public))
+    answer = SessionSetupResponse(request.mode, keys.encode_server_key(own))
     return [service.reply(message, answer, session_id=session_id)]
+
+
+def _exchange(theirs: DhPublicKey) -> tuple[DhPublicKey, bytes]:
+    """Return our public key and the key of the session: milliseconds of work."""
+    own = keys.make_key_pair(secrets.token_bytes(keys.SECRET_BYTES), theirs.prime, theirs.generator)
+    return own.public, keys.agree(own, theirs)
 
 
 async def terminate(service: HandleService, message: Message, peer: Peer) -> list[Message]:

@@ -21,7 +21,7 @@ from registry.admins import Identity
 from registry.http_sessions import Session
 from registry.identities import Find, IdentityKey
 from registry.services import Registry
-from resolver.handle.proofs import in_turn
+from resolver.handle.proofs import CHECKS
 from resolver.transports.rest_proof import Basic, Signed, certified, read
 from resolver.transports.tls_object import TlsObject
 
@@ -136,7 +136,7 @@ class Gate:
         if proof.identity is None:
             raise AuthenticationFailed("the signature is nobody's", field="id")
         keys = await self._keys(proof.identity, proof.type)
-        key = await in_turn(
+        key = await CHECKS.take(
             lambda: next((key for key in keys if proof.holds(session.nonce, key)), None)
         )
         if key is not None:

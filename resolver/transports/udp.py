@@ -106,6 +106,9 @@ class UdpServer:
         if len(self._tasks) >= MAX_TASKS:
             self._endpoint.row.add("idnode_udp_dropped", "busy")
             return
+        if not self._limit.allows(source[0]):  # before the work, not only before the answer
+            self._endpoint.row.add("idnode_udp_dropped", "rate")
+            return
         task = self._loop.create_task(self._answer(*whole, source))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -116,7 +119,7 @@ class UdpServer:
             datagrams = cut(message.envelope, message.encode_payload())
             if len(datagrams) > MAX_ANSWER_DATAGRAMS:
                 self._endpoint.row.add("idnode_udp_dropped", "size")
-            elif not self._limit.allows(source[0], len(datagrams)):
+            elif not self._limit.allows(source[0], len(datagrams) - 1):
                 self._endpoint.row.add("idnode_udp_dropped", "rate")
             else:
                 self._send(datagrams, source)

@@ -385,7 +385,7 @@ async def test_proofs_are_checked_within_bounds(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix, _, owner = await owned(node)
-    monkeypatch.setattr(proofs, "MAX_WAITING", 0)
+    monkeypatch.setattr(proofs.CHECKS, "most", 0)
     code = await node.code(owner, OpCode.CREATE_HANDLE, ValuesRequest(f"{prefix}/X", ()))
     assert code == ResponseCode.SERVER_BUSY
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from protocol.handle.credential import mac_message
 from protocol.handle.envelope import SIZE, decode_envelope
 from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.keys import encode_public_key
-from protocol.handle.message import decode_payload
+from protocol.handle.message import Message, decode_payload
 from protocol.handle.requests import (
     ExchangeKeyRequest,
     HandleRequest,
@@ -29,6 +31,9 @@ from registry import handle_state
 from registry.admins import Identity
 from registry.database import Database
 from registry.housekeeping import clean_up
+from registry.metrics import slot
+from resolver.handle import sessions
+from resolver.handle.service import Peer
 from tests.integration.handle_support import (
     OTHER_RSA,
     PLAIN,
@@ -348,3 +353,45 @@ async def test_restricted_values_are_encrypted_on_their_way(node: Node) -> None:
             300: encode_public_key(RSA.public_key()),
             301: SECRET,
         }
+
+
+def setup_message() -> Message:
+    own = encode_public_key(keys.make_key_pair(secrets.token_bytes(32)).public)
+    return ask(
+        OpCode.SESSION_SETUP,
+        SessionSetupRequest(KeyExchange.DIFFIE_HELLMAN, 60, public_key=own),
+    )
+
+
+async def test_keys_are_exchanged_off_the_event_loop_and_within_bounds(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    make_key_pair = keys.make_key_pair
+
+    def recording(*group: Any) -> keys.DhKeyPair:
+        threads.append(threading.get_ident())
+        return make_key_pair(*group)
+
+    setup = setup_message()
+    monkeypatch.setattr(keys, "make_key_pair", recording)
+    (answer,) = await node.send(setup)
+    assert answer.header.response_code == ResponseCode.SUCCESS
+    assert threads, "no key was made"
+    assert threading.get_ident() not in threads, "the event loop stands still meanwhile"
+    monkeypatch.setattr(sessions.EXCHANGES, "most", 0)
+    (answer,) = await node.send(setup)
+    assert answer.header.response_code == ResponseCode.SERVER_BUSY
+    assert len(threads) == 1
+
+
+async def test_key_exchanges_over_udp_leave_room_for_those_whose_source_is_known(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, setup = node.services[0], setup_message()
+    monkeypatch.setattr(sessions.EXCHANGES, "taken", sessions.MAX_EXCHANGES_OVER_UDP)
+    assert await service.answer(setup, Peer("udp", "192.0.2.1")) == [], "a refusal is the last word"
+    for transport in ("tcp", "http"):
+        (answer,) = await service.answer(setup, Peer(transport, "192.0.2.1"))
+        assert answer.header.response_code == ResponseCode.SUCCESS
+    assert service.registry.row.cells[slot("idnode_udp_dropped", "busy")] == 1

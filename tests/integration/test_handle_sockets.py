@@ -38,7 +38,7 @@ from registry.database import Database
 from registry.metrics import Row, private_row, slot
 from registry.services import Registry
 from resolver.handle.dispatch import HANDLERS
-from resolver.handle.service import HandleService
+from resolver.handle.service import HandleService, Peer
 from resolver.lookup import Resolver
 from resolver.site import make_site
 from resolver.transports import tcp, udp
@@ -367,6 +367,28 @@ async def test_one_source_gets_no_more_than_its_share_over_udp(
             await asyncio.sleep(0.01)
     assert client.protocol.received.qsize() == 4
     assert len(await tcp_ask(node, question().encode())) == 1, "TCP proves its source"
+
+
+async def test_what_a_source_may_not_be_answered_is_not_worked_on(
+    node: Node, client: UdpClient
+) -> None:
+    worked = []
+    answer = node.service.answer
+
+    async def recording(message: Message, peer: Peer) -> list[Message]:
+        worked.append(message)
+        return await answer(message, peer)
+
+    node.service.answer = recording  # type: ignore[method-assign]
+    limit = node.server._udp._limit
+    limit.in_window, limit._until = 3, float("inf")
+    limit._counts.clear()
+    for number in range(10):
+        client.transport.sendto(question(f"88.118.1/NO-{number}").encode())
+    async with asyncio.timeout(20):
+        while node.dropped("rate") < 7 or client.protocol.received.qsize() < 3:
+            await asyncio.sleep(0.01)
+    assert len(worked) == 3
 
 
 async def test_pipelined_requests_are_answered_in_their_order(node: Node) -> None:
