@@ -12,9 +12,10 @@ import hmac
 from typing import NoReturn
 
 from protocol.errors import ProtocolError, ResponseCode
-from protocol.handle import wire
+from protocol.handle import sm2, wire
 from protocol.handle.digest import Digest
 from protocol.handle.signing import (
+    SM3,
     MacAlgorithm,
     SigningKey,
     VerifyingKey,
@@ -23,6 +24,7 @@ from protocol.handle.signing import (
     sign,
     verify,
 )
+from protocol.handle.sm2 import Sm2PublicKey
 from protocol.handle.version import Version
 
 SALT_BYTES = 16
@@ -48,14 +50,21 @@ def answer_with_key(version: Version, nonce: bytes, digest: Digest, key: Signing
     return wire.text(name) + wire.octets(sign(key, name, nonce + digest.value))
 
 
-def verify_key_answer(answer: bytes, nonce: bytes, digest: Digest, key: VerifyingKey) -> bool:
+def verify_key_answer(
+    answer: bytes, nonce: bytes, digest: Digest, key: VerifyingKey, handle: str = ""
+) -> bool:
     """Return whether an answer of type HS_PUBKEY was made with the key's other half.
 
-    Raises ProtocolError, code 403, where the answer cannot be read.
+    handle: of the identity, as spelled by who answers; a part of what is signed with SM2. Raises
+    ProtocolError, code 403, where the answer cannot be read.
     """
     reader = _Reader(answer)
     name, signature = reader.text(), reader.octets(_MAX_SIGNATURE_BYTES)
-    return verify(key, name, signature, nonce + digest.value)
+    data = nonce + digest.value
+    if isinstance(key, Sm2PublicKey) and name == SM3:
+        # The id-pointer SDK signs the hash of the data, which is then hashed once more.
+        return sm2.verify(key, signature, sm2.sm3(data), user=handle.encode())
+    return verify(key, name, signature, data)
 
 
 def answer_with_secret(

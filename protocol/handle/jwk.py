@@ -1,6 +1,7 @@
 """Public keys in JSON: the format ``key`` of Handle JSON, a JSON Web Key (RFC 7517, RFC 7518).
 
-DSA has no place in the RFCs; its members are those that the reference implementation writes.
+DSA and SM2 have no place in the RFCs; their members are those that the reference implementation
+and the id-pointer SDK write.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 
 from protocol.errors import InvalidValue
+from protocol.handle import sm2
 from protocol.handle.keys import (
     MAX_BITS,
     DhPublicKey,
@@ -32,6 +34,8 @@ def key_to_json(data: bytes) -> dict[str, Any]:
     if isinstance(key, rsa.RSAPublicKey):
         public = key.public_numbers()
         return {"kty": "RSA", "n": _text(public.n), "e": _text(public.e)}
+    if isinstance(key, sm2.Sm2PublicKey):
+        return {"kty": "SM2", "d": _base64url(sm2.encode_der(key))}
     point = key.public_numbers()
     group = point.parameter_numbers
     numbers = {"y": point.y, "p": group.p, "q": group.q, "g": group.g}
@@ -51,8 +55,10 @@ def key_from_json(value: object) -> bytes:
             octets = encode_public_key(_rsa(value))
         elif kind == "DSA":
             octets = encode_public_key(_dsa(value))
+        elif kind == "SM2":
+            octets = encode_public_key(sm2.decode_der(_octets(value, "d")))
         else:
-            raise InvalidValue("not RSA or DSA", field="kty")
+            raise InvalidValue("not RSA, DSA or SM2", field="kty")
     except ValueError:
         raise InvalidValue("the numbers make no key") from None
     decode_public_key(octets)  # its size too must be one that is taken
@@ -69,11 +75,18 @@ def _dsa(value: Mapping[str, Any]) -> PublicKey:
 
 
 def _text(number: int) -> str:
-    octets = number.to_bytes(-(-number.bit_length() // 8), "big")
+    return _base64url(number.to_bytes(-(-number.bit_length() // 8), "big"))
+
+
+def _base64url(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
 def _number(value: Mapping[str, Any], name: str) -> int:
+    return int.from_bytes(_octets(value, name), "big")
+
+
+def _octets(value: Mapping[str, Any], name: str) -> bytes:
     text = value.get(name)
     if not isinstance(text, str):
         raise InvalidValue("missing, or not a string", field=name)
@@ -81,6 +94,6 @@ def _number(value: Mapping[str, Any], name: str) -> int:
         raise InvalidValue("not a number of a key", field=name)
     try:
         padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
-        return int.from_bytes(base64.b64decode(padded, altchars=b"-_", validate=True), "big")
+        return base64.b64decode(padded, altchars=b"-_", validate=True)
     except binascii.Error:
         raise InvalidValue("not base64url", field=name) from None

@@ -22,18 +22,20 @@ from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from protocol.errors import InvalidValue
 from protocol.handle import signing
 from protocol.handle.signing import SigningKey, VerifyingKey
+from protocol.handle.sm2 import Sm2PublicKey
 from protocol.handle.value import encode_value
 from protocol.values import MAX_DATA_BYTES, HandleValue
 
 CERTIFICATE = "HS_CERT"
 SIGNATURE = "HS_SIGNATURE"
 
-# RS* are RFC 7518; DS256 is the reference implementation's name for its own DSA keys.
+# RS* are RFC 7518; DS256 is the reference implementation's name, SM2256 the id-pointer SDK's.
 _HASHES = {
     "RS256": (rsa.RSAPublicKey, signing.SHA256),
     "RS384": (rsa.RSAPublicKey, signing.SHA384),
     "RS512": (rsa.RSAPublicKey, signing.SHA512),
     "DS256": (dsa.DSAPublicKey, signing.SHA256),
+    "SM2256": (Sm2PublicKey, signing.SM3),
 }
 _DIGESTS = {"SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512", "SHA-1": "sha1"}
 _UNSIGNED_BYTES = 8  # index and timestamp of a value change without a change of what it says

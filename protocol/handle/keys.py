@@ -1,8 +1,12 @@
-"""HS_PUBKEY: public keys of RSA, DSA and Diffie-Hellman as bytes, and HS_SECKEY.
+"""HS_PUBKEY: public keys of RSA, DSA, SM2 and Diffie-Hellman as bytes, and HS_SECKEY.
 
 Source: what the reference implementation writes: the name of the kind, two bytes 0, then the
 numbers of the key, each with its length, in two's complement: a leading 0 byte where the first
 bit would be set. Four bytes 0 follow an RSA key, for a field that was never written.
+
+The id-pointer SDK has one field for an SM2 key: SubjectPublicKeyInfo (RFC 5280), which it writes
+in PEM and reads in DER. It also writes keys of all kinds as PEM and nothing else. All of that is
+read; DER is written.
 
 The data of HS_SECKEY are the bytes of the secret, those of HS_SERV, HS_SERV.PREFIX and HS_ALIAS
 an identifier in UTF-8, those of HS_NAMESPACE XML in UTF-8: they have no other encoding.
@@ -10,21 +14,25 @@ an identifier in UTF-8, those of HS_NAMESPACE XML in UTF-8: they have no other e
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from protocol.errors import InvalidValue
-from protocol.handle import wire
+from protocol.handle import sm2, wire
 from protocol.handle.signing import VerifyingKey
+from protocol.handle.sm2 import Sm2PublicKey
 
 PUBLIC_KEY = "HS_PUBKEY"
 SECRET_KEY = "HS_SECKEY"  # noqa: S105  the name of a type
 
-RSA, DSA, DH = "RSA_PUB_KEY", "DSA_PUB_KEY", "DH_PUB_KEY"
+RSA, DSA, DH, SM2 = "RSA_PUB_KEY", "DSA_PUB_KEY", "DH_PUB_KEY", "SM2_PUB_KEY"
 
 MIN_BITS, MAX_BITS = 1024, 8192
 """Sizes of keys that are taken; the upper bound also bounds the work of one check."""
@@ -51,6 +59,8 @@ PublicKey: TypeAlias = VerifyingKey | DhPublicKey
 _MAX_NUMBER_BYTES = MAX_BITS // 8 + 1
 _MAX_EXPONENT_BITS = 32
 _RSA_PADDING = bytes(4)
+_PEM_BEGIN, _PEM_END = b"-----BEGIN PUBLIC KEY-----", b"-----END PUBLIC KEY-----"
+_MAX_PEM_BYTES = 8192
 
 
 class _Reader(wire.ValueReader):
@@ -67,6 +77,8 @@ def encode_public_key(key: PublicKey) -> bytes:
         point = key.public_numbers()
         group = point.parameter_numbers
         return _encode(DSA, (group.q, group.p, group.g, point.y))
+    if isinstance(key, Sm2PublicKey):
+        return _head(SM2) + wire.octets(sm2.encode_der(key))
     return _encode(DH, (key.y, key.prime, key.generator))
 
 
@@ -76,6 +88,8 @@ def decode_public_key(data: bytes) -> PublicKey:
     Raises InvalidValue where they are cut short, go on behind the key, are of another kind, or
     make a key that is too small, too large or not one at all.
     """
+    if data.startswith(_PEM_BEGIN):
+        return _from_subject_info(_from_pem(data))
     reader = _Reader(data)
     kind = reader.text()
     reader.take(2)
@@ -100,7 +114,11 @@ def decode_verifying_key(data: bytes) -> VerifyingKey:
 
 
 def _encode(kind: str, numbers: Sequence[int]) -> bytes:
-    return wire.text(kind) + bytes(2) + b"".join(wire.octets(_integer(n)) for n in numbers)
+    return _head(kind) + b"".join(wire.octets(_integer(n)) for n in numbers)
+
+
+def _head(kind: str) -> bytes:
+    return wire.text(kind) + bytes(2)
 
 
 def _integer(number: int) -> bytes:
@@ -135,8 +153,38 @@ def _read_dh(reader: _Reader) -> DhPublicKey:
     return DhPublicKey(y, p, g)
 
 
+def _read_sm2(reader: _Reader) -> Sm2PublicKey:
+    octets = reader.octets(_MAX_PEM_BYTES)
+    return sm2.decode_der(_from_pem(octets) if octets.startswith(_PEM_BEGIN) else octets)
+
+
+def _from_pem(data: bytes) -> bytes:
+    """Return the DER in a PEM (RFC 7468)."""
+    text = data.strip()
+    if len(text) > _MAX_PEM_BYTES or not text.endswith(_PEM_END):
+        raise InvalidValue("not a public key in PEM")
+    lines = text[len(_PEM_BEGIN) : -len(_PEM_END)].split()
+    try:
+        return base64.b64decode(b"".join(lines), validate=True)
+    except binascii.Error:
+        raise InvalidValue("not a public key in PEM") from None
+
+
+def _from_subject_info(der: bytes) -> PublicKey:
+    if der.startswith(sm2.DER_HEAD):
+        return sm2.decode_der(der)
+    try:
+        key = load_der_public_key(der)
+    except (ValueError, UnsupportedAlgorithm):
+        raise InvalidValue("the PEM holds no key") from None
+    if not isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey):
+        raise InvalidValue("the kind of key is not known")
+    return decode_public_key(encode_public_key(key))  # its size too must be one that is taken
+
+
 _READERS: dict[str, Callable[[_Reader], PublicKey]] = {
     RSA: _read_rsa,
     DSA: _read_dsa,
     DH: _read_dh,
+    SM2: _read_sm2,
 }

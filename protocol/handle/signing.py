@@ -16,12 +16,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, padding, rsa
 
+from protocol.handle import sm2
+from protocol.handle.sm2 import Sm2PublicKey
 from protocol.handle.version import Version
 
-VerifyingKey: TypeAlias = rsa.RSAPublicKey | dsa.DSAPublicKey
+VerifyingKey: TypeAlias = rsa.RSAPublicKey | dsa.DSAPublicKey | Sm2PublicKey
 SigningKey: TypeAlias = rsa.RSAPrivateKey | dsa.DSAPrivateKey
 
 SHA1, SHA256, SHA384, SHA512 = "SHA1", "SHA-256", "SHA-384", "SHA-512"
+SM3 = "SM3"
 
 _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
     SHA1: hashes.SHA1,
@@ -32,6 +35,12 @@ _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
     "\x03": hashes.SHA256,
     SHA384: hashes.SHA384,
     SHA512: hashes.SHA512,
+}
+
+# The id-pointer SDK signs with SM2 over SHA-256 too, depending on how it has read its key.
+_SM2_HASHES: dict[str, sm2.Digest] = {
+    SM3: sm2.sm3,
+    SHA256: lambda data: hashlib.sha256(data).digest(),
 }
 
 
@@ -50,6 +59,9 @@ def sign(key: SigningKey, name: str, data: bytes) -> bytes:
 
 def verify(key: VerifyingKey, name: str, signature: bytes, data: bytes) -> bool:
     """Return whether `signature` is one of `data`; False also for a hash that is not known."""
+    if isinstance(key, Sm2PublicKey):
+        digest = _SM2_HASHES.get(name)
+        return digest is not None and sm2.verify(key, signature, data, digest=digest)
     make = _HASHES.get(name)
     if make is None:
         return False
