@@ -1,8 +1,8 @@
 """The Handle protocol over TCP: whole messages one after the other (RFC 3652 section 2.3.2).
 
 Requests may be pipelined and connections kept; answers come in the order of their requests. All
-that a read brings is answered with one write. A connection that brings no whole request for
-IDLE_SECONDS is closed, whether it sends slowly or nothing.
+that a read brings is answered with one write. A connection that brings no whole request, or takes
+no answer, for IDLE_SECONDS is closed, whether its client is slow or does nothing.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ class _Connection(asyncio.Protocol):
 
     def _look(self) -> None:
         idle = perf_counter() - self._active_at
-        if idle >= IDLE_SECONDS and self.task is None:
+        waits_for_us = self.task is not None and self._writable.is_set()
+        if idle >= IDLE_SECONDS and not waits_for_us:
             self.abort()
         else:
             self._timer = self._loop.call_later(max(1.0, IDLE_SECONDS - idle), self._look)
@@ -183,7 +184,7 @@ class _Connection(asyncio.Protocol):
                 for message in await self._endpoint.answer(envelope, payload, self._peer):
                     await self._writable.wait()
                     self._transport.write(message.encode())
-                self._active_at = perf_counter()
+                    self._active_at = perf_counter()
                 if self._paused and len(self._pending) <= MAX_PENDING // 2:
                     self._paused = False
                     if self._writable.is_set():

@@ -438,6 +438,22 @@ async def test_a_client_that_sends_half_a_request_is_let_go(
     writer.close()
 
 
+async def test_a_client_that_takes_no_answer_is_let_go(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.3)
+    asked = b"".join(question("88.118.1/HUGE", number=n).encode() for n in range(tcp.MAX_PENDING))
+    with socket.create_connection(("127.0.0.1", node.port)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(asked)
+        connections = node.server._tcp.connections
+        async with asyncio.timeout(20):
+            while not any(not one._writable.is_set() for one in connections):
+                await asyncio.sleep(0.01)
+            while connections:
+                await asyncio.sleep(0.01)
+
+
 async def test_no_more_questions_are_under_way_than_the_limit(
     node: Node, client: UdpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
