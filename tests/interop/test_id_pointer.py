@@ -76,6 +76,14 @@ def test_wrong_key_and_nobody_register_nothing(steps: Steps, realm: Realm) -> No
         assert realm.node.get(f"/api/handles/{realm.prefix}/{suffix}").status == 404
 
 
+@pytest.mark.parametrize("key", ["sm2", "sm2-stored"])
+def test_identity_with_an_sm2_key_administers_what_names_it(steps: Steps, key: str) -> None:
+    seen(steps, f"{key}-identity")
+    seen(steps, f"{key}-update")
+    assert seen(steps, f"{key}-resolve")["values"] == {"1": "URL https://pumps.example/changed"}
+    assert steps[f"{key}-foreign"]["code"] == ResponseCode.INVALID_ADMIN
+
+
 def test_administrator_of_the_node_homes_a_prefix(steps: Steps, realm: Realm) -> None:
     seen(steps, "home")
     seen(steps, "unhome")

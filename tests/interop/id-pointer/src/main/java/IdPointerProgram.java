@@ -1,16 +1,20 @@
+import cn.hutool.crypto.SecureUtil;
 import cn.teleinfo.idpointer.sdk.client.GlobalIdClientFactory;
 import cn.teleinfo.idpointer.sdk.client.IDClient;
+import cn.teleinfo.idpointer.sdk.client.ValueHelper;
 import cn.teleinfo.idpointer.sdk.config.IDClientConfig;
 import cn.teleinfo.idpointer.sdk.core.AuthenticationInfo;
 import cn.teleinfo.idpointer.sdk.core.HandleValue;
 import cn.teleinfo.idpointer.sdk.core.PublicKeyAuthenticationInfo;
 import cn.teleinfo.idpointer.sdk.core.Util;
 import cn.teleinfo.idpointer.sdk.exception.IDException;
+import cn.teleinfo.idpointer.sdk.util.KeyConverter;
 import com.google.gson.Gson;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyFactory;
+import java.security.KeyPair;
 import java.security.PrivateKey;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.LinkedHashMap;
@@ -88,6 +92,7 @@ public class IdPointerProgram {
             });
             return null;
         });
+        for (boolean stored : new boolean[] {false, true}) sm2(key(owner, 300, args[3]), stored);
         String[] admin = args[5].split(":", 2);
         with(key(admin[1], Integer.parseInt(admin[0]), args[6]), client -> {
             step("home", () -> {
@@ -98,6 +103,44 @@ public class IdPointerProgram {
                 client.unhomeNa("0.NA/88.118.777");
                 return Map.of();
             });
+            return null;
+        });
+    }
+
+    /**
+     * Registers an identity with an SM2 key, and an identifier that this identity administers.
+     *
+     * <p>stored: the private key was written and read again, with which the SDK signs differently.
+     */
+    private void sm2(AuthenticationInfo owner, boolean stored) throws Exception {
+        String name = stored ? "sm2-stored" : "sm2";
+        String user = prefix + "/USER-" + name.toUpperCase();
+        String handle = prefix + "/SDK-" + name.toUpperCase();
+        KeyPair pair = SecureUtil.generateKeyPair("SM2");
+        PrivateKey key = stored
+                ? KeyConverter.fromPkcs8Pem(KeyConverter.toPkcs8UnencryptedPem(pair.getPrivate()))
+                : pair.getPrivate();
+        ValueHelper values = ValueHelper.getInstance();
+        with(owner, client -> {
+            step(name + "-identity", () -> {
+                client.createHandle(user, new HandleValue[] {values.newPublicKeyValue(300, pair.getPublic())});
+                client.createHandle(handle, new HandleValue[] {
+                    new HandleValue(1, "URL", "https://pumps.example/sm2"), values.newAdminValue(100, user, 300),
+                });
+                return Map.of();
+            });
+            return null;
+        });
+        with(new PublicKeyAuthenticationInfo(Util.encodeString(user), 300, key), client -> {
+            step(name + "-update", () -> {
+                client.updateHandleValues(handle, url("https://pumps.example/changed"));
+                return Map.of();
+            });
+            step(name + "-foreign", () -> {
+                client.updateHandleValues(prefix + "/HTTP-1", url("https://pumps.example/no"));
+                return Map.of();
+            });
+            step(name + "-resolve", () -> values(client.resolveHandle(handle, new String[] {"URL"}, null)));
             return null;
         });
     }
