@@ -101,6 +101,13 @@ class MalformedRequest(IdnodeError):
     slug, title, title_zh = "malformed-request", "Malformed request", "请求格式错误"
 
 
+class BodyTimeout(MalformedRequest):
+    """The body of the request did not come in time."""
+
+    http_status = 408
+    slug, title, title_zh = "request-timeout", "Request timeout", "请求超时"
+
+
 class ProtocolError(IdnodeError):
     """Bytes that are not a message of the Handle protocol, or that its rules refuse.
 

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from protocol.errors import IdnodeError, MalformedRequest, TooLarge
+from protocol.errors import BodyTimeout, IdnodeError, MalformedRequest, TooLarge
 from registry.api import docs, enterprises, identifiers, imports, openapi, prefixes, problems
 from registry.api.requests import REGISTRY, REQUEST_ID
 from registry.services import Registry
@@ -39,7 +39,7 @@ def make_app(registry: Registry) -> web.Application:
     """
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_observe, _problems])
     app[REGISTRY] = registry
-    app.on_response_prepare.append(_name_request)
+    app.on_response_prepare.extend((_name_request, _close_if_late))
     for resource in (enterprises, prefixes, identifiers, imports):
         app.add_routes(resource.routes)
     document = openapi.document()
@@ -105,6 +105,13 @@ async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse
 async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
     if REQUEST_ID in request:
         response.headers["X-Request-Id"] = request[REQUEST_ID]
+
+
+async def _close_if_late(request: web.Request, response: web.StreamResponse) -> None:
+    """Close a connection on which the rest of a body may still come (RFC 9110 section 15.5.9)."""
+    if response.status == BodyTimeout.http_status:
+        response.force_close()
+        response.headers["Connection"] = "close"
 
 
 @web.middleware

@@ -16,7 +16,7 @@ VERSION = "1.0"
 """Version of the API, not of the program."""
 
 _ALWAYS_REFUSED = (400, 401, 403, 503)
-_WITH_BODY = (413, 415, 422)
+_WITH_BODY = (408, 413, 415, 422)
 _IN_PATH = re.compile(r"\{([a-z_]+)\}")
 _HEADERS = {
     "ETag": "Strong entity tag: the version",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import uuid
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from protocol.errors import (
     AuthenticationNeeded,
+    BodyTimeout,
     InvalidValue,
     MalformedRequest,
     NotFound,
@@ -26,6 +28,9 @@ from registry.services import Registry, Work, work
 REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 """Where the middleware leaves the id of a request."""
+
+BODY_SECONDS = 30.0
+"""How long a body that is read whole may take to come."""
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
@@ -66,12 +71,21 @@ async def read_body(request: web.Request, type_: type[T], *, optional: bool = Fa
     bearer(request)
     if request.body_exists:
         _check_content_type(request)
-    raw = await request.read()
+    raw = await read_whole(request)
     if not raw and optional:
         raw = b"{}"
     elif not raw:
         raise MalformedRequest("the body is empty")
     return decode_json(raw, type_)
+
+
+async def read_whole(request: web.Request) -> bytes:
+    """Return the body of a request. Raises BodyTimeout where it does not come in BODY_SECONDS."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise BodyTimeout(f"the body did not come within {BODY_SECONDS:g} s") from None
 
 
 def _check_content_type(request: web.Request) -> None:

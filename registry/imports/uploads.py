@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 import structlog
 
-from protocol.errors import Conflict, MalformedRequest, StoreUnavailable, TooLarge
+from protocol.errors import BodyTimeout, Conflict, MalformedRequest, StoreUnavailable, TooLarge
 from registry.database import Database
 from registry.imports.job import CHANNEL
 from registry.prefixes import ACTIVE, HOSTED
@@ -91,8 +91,8 @@ async def store(
     """Store a body under an import that waits for it, one short transaction for each piece.
 
     read: returns the next bytes of the body, none at its end. maximum: in bytes. silence: seconds
-    that one `read` may take. Raises TooLarge, MalformedRequest for an empty body or a silent
-    sender, Conflict if the import is gone, StoreUnavailable, and whatever `read` raises.
+    that one `read` may take. Raises TooLarge, MalformedRequest for an empty body, BodyTimeout for a
+    silent sender, Conflict if the import is gone, StoreUnavailable, and whatever `read` raises.
     """
     digest = hashlib.sha256()
     size = 0
@@ -118,7 +118,7 @@ async def _pieces(
             async with asyncio.timeout(silence):
                 data = await read()
         except TimeoutError:
-            raise MalformedRequest(f"the body did not go on within {silence:.0f} s") from None
+            raise BodyTimeout(f"the body did not go on within {silence:.0f} s") from None
         buffer += data
         while len(buffer) >= CHUNK_BYTES or (buffer and not data):
             yield number, bytes(buffer[:CHUNK_BYTES])

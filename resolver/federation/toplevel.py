@@ -6,7 +6,6 @@ system. Whoever may file shows a bearer token, if one is set; reading is open.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import uuid
 from typing import Annotated, Any, Literal, TypeVar
@@ -33,7 +32,7 @@ from protocol.errors import (
 )
 from protocol.identifier import check_prefix
 from registry.api import problems
-from registry.api.requests import cut_page, decode_json, page_after, page_limit
+from registry.api.requests import cut_page, decode_json, page_after, page_limit, read_whole
 from registry.database import Database
 from registry.outbox import PrefixFiling
 from resolver.federation import toplevel_page
@@ -47,7 +46,6 @@ LARGEST_BODY = 256 * 1024
 """Bytes of a request's body, at most."""
 
 _DATABASE: web.AppKey[Database] = web.AppKey("database", Database)
-_BODY_SECONDS = 30
 _SHOWN = 100
 """Rows that each table of the page has at most."""
 
@@ -269,10 +267,7 @@ async def _read(request: web.Request, kind: type[_T]) -> _T:
     if request.content_type != "application/json":
         raise UnsupportedMediaType("the body must be application/json", field="Content-Type")
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            body = await request.read()
-    except TimeoutError:
-        raise MalformedRequest(f"the body did not come within {_BODY_SECONDS} s") from None
+        body = await read_whole(request)
     except web.RequestPayloadError as error:
         raise MalformedRequest(f"the body can not be read: {error}") from None
     except web.HTTPRequestEntityTooLarge:

@@ -9,16 +9,16 @@ from aiohttp import web
 
 from protocol.errors import IdnodeError, MalformedRequest
 from protocol.identifier import Identifier
-from registry.api.requests import decode_anything
+from registry.api.requests import decode_anything, read_whole
 
 _RECORD = {"responseCode", "handle", "values", "message"}
 
 
 async def read_json(request: web.Request) -> Any:
-    """Read the body. Raises MalformedRequest where it is not JSON."""
+    """Read the body. Raises MalformedRequest where it is not JSON, BodyTimeout."""
     if request.content_type != "application/json":
         raise MalformedRequest("the body must be application/json", field="Content-Type")
-    raw = await request.read()
+    raw = await read_whole(request)
     if not raw:
         raise MalformedRequest("the body is empty")
     return decode_anything(raw)

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 
 from protocol.errors import ProtocolError
 from protocol.handle.message import Message, read_frame
+from registry.api.requests import read_whole
 from resolver.handle.service import Peer
 from resolver.transports.handle_endpoint import HandleEndpoint, refusal
 
@@ -25,7 +26,7 @@ def add_tunnel(app: web.Application, endpoint: HandleEndpoint) -> None:
         if request.method != "POST" or request.content_type != MEDIA_TYPE:
             return await handler(request)
         peer = Peer("http", request.remote or "")
-        answers = await _answer(endpoint, await request.read(), peer)
+        answers = await _answer(endpoint, await read_whole(request), peer)
         body = b"".join(answer.encode() for answer in answers)
         return web.Response(body=body, content_type=MEDIA_TYPE)
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from protocol.errors import MalformedRequest, TooLarge
+from protocol.errors import BodyTimeout, TooLarge
 from registry.database import Database
 from registry.imports import uploads
 from tests.integration.import_support import (
@@ -112,7 +112,7 @@ async def test_a_body_without_an_end_or_a_sign_of_life_is_given_up(
     async def flood() -> bytes:
         return b"x" * 65_536
 
-    with pytest.raises(MalformedRequest, match="did not go on"):
+    with pytest.raises(BodyTimeout, match="did not go on"):
         await uploads.store(node.database, import_id, silence, maximum=1, silence=0.01)
     with pytest.raises(TooLarge):
         await uploads.store(node.database, import_id, flood, maximum=2 << 20)
