@@ -26,6 +26,7 @@ From the bytes up:
 Who speaks, and what they may do:
 
 - ``signing``    signatures and MACs by their names in the protocol
+- ``sm2``        verifies signatures of SM2
 - ``keys``       HS_PUBKEY; says how HS_SECKEY, HS_SERV and HS_NAMESPACE are encoded
 - ``credential`` HS_SIGNED and HS_MAC at the end of a message
 - ``challenge``  answers to a challenge, with a private key or a secret
@@ -36,5 +37,6 @@ Who speaks, and what they may do:
 Response codes are in ``protocol.errors``, HS_SITE is in ``protocol.typed``. All of it is tested
 against ``tests/vectors``: ``handle-net-9.2.json`` is what the reference client and server said to
 each other, ``handle-client-9.3.1.json`` what the reference library makes of known keys in every
-version. Where the RFCs and they differ, this code does as they do.
+version, ``id-pointer-sdk-2.3.1.json`` what the SDK of the national nodes makes of SM2. Where the
+RFCs and they differ, this code does as they do.
 """
