@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from protocol.errors import BodyTimeout, TooLarge
+from protocol.errors import BodyTimeout, StoreUnavailable, TooLarge
 from registry.database import Database
-from registry.imports import uploads
+from registry.imports import records, uploads
 from tests.integration.import_support import (
     csv_file,
     error_rows,
@@ -49,6 +51,36 @@ async def test_errors_are_no_formulas_for_a_spreadsheet(node: Node, works: tuple
     )
     rows = await error_rows(node, key, record["id"])
     assert rows[1] == ["1", "'=1+1", "'@SUM(A1)"]
+
+
+async def test_a_list_of_errors_that_cannot_be_ended_is_visibly_cut_off(
+    node: Node, works: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, prefix = works
+    data = b"{\n" * 5
+    record = await imported(node, key, data, f"?format=ndjson&prefix={prefix}")
+    assert record["failed"] == 5
+    pages = records.errors
+
+    async def away(*args: Any, after: int, limit: int) -> Any:
+        if after:
+            raise StoreUnavailable
+        return await pages(*args, after=after, limit=limit)
+
+    monkeypatch.setattr(records, "errors", away)
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.client.port)
+    path = node.url(f"/imports/{record['id']}/errors")
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+    answer = b""
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionResetError):
+            while octets := await reader.read(65_536):
+                answer += octets
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+    assert b"row,column,reason" in answer
+    assert answer.count(b"HTTP/1.1") == 1, "a second answer stands in the body of the first"
+    assert not answer.endswith(b"0\r\n\r\n"), "half a list looks like a whole one"
 
 
 async def test_an_upload_cut_short_leaves_no_trace(node: Node, works: tuple[str, str]) -> None:
