@@ -106,7 +106,9 @@ async def _handles(resolver: Resolver, request: web.Request, private: Private | 
         parameters.extend(await rest_body.read_parameters(request))
     query = Query(parameters)
     hidden: list[HandleValue] = []
-    if private is not None and _CREDENTIALS in request.headers and not query.flag("publicOnly"):
+    # A script may be loaded by a page of any origin: it shows what everybody may see.
+    everybody = query.flag("publicOnly") or query.callback is not None
+    if private is not None and _CREDENTIALS in request.headers and not everybody:
         hidden = await private.hidden(request, identifier)
     # What may be hidden is read now: so must be what it stands beside.
     authoritative = query.flag("auth") or bool(hidden)

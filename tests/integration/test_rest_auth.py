@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import os
 import re
 from collections.abc import AsyncIterator
@@ -335,6 +336,19 @@ async def test_what_is_not_public_is_for_administrators_and_in_no_cache(front: F
     one = await front.ask("GET", f"{NAME}?index=9", auth=basic())
     assert [one["index"] for one in one.json["values"]] == [9]
     assert (await front.ask("GET", f"{NAME}?index=9")).code == 200
+
+
+async def test_a_script_shows_public_values_alone(front: Front) -> None:
+    await put(front, basic())
+    for method, path, body in (
+        ("GET", f"{NAME}?callback=show", None),
+        ("GET", f"{NAME}?callback=show&auth=true", None),
+        ("POST", NAME, {"callback": "show"}),
+    ):
+        script = await front.ask(method, path, body, basic())
+        assert script.headers["Content-Type"].startswith("application/javascript")
+        shown = json.loads(script.body.removeprefix(b"/**/show(").removesuffix(b");"))
+        assert [one["index"] for one in shown["values"]] == [1], path
 
 
 async def test_a_post_reads_as_a_get_does(front: Front) -> None:
