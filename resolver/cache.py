@@ -53,8 +53,8 @@ class Answer:
     spelling: the identifier as registered, if it can stand in a URL and in JSON as it is; else
         None, and the short path leaves the answer alone.
     restricted: the identifier has values besides, that are not for everybody.
-    wire: the pieces of its answer in the Handle protocol (transports/handle_short.py), made when
-        it is first asked for there.
+    wire: the end of its answer in the Handle protocol (transports/handle_short.py), made when it
+        is first asked for there.
     seen: asked for since the hand of the clock last passed.
     """
 
@@ -112,7 +112,7 @@ class Cache:
         self._make_room()
 
     def put_wire(self, key: bytes, answer: Answer, wire: bytes) -> None:
-        """Keep the Handle protocol's pieces with an answer, and make room for them."""
+        """Keep the Handle protocol's part of an answer, and make room for it."""
         if self.answers.get(key) is answer:
             self.bytes += sys.getsizeof(wire)
             answer.wire = wire

@@ -40,8 +40,9 @@ _SHAPES_KEPT = 4096
 Form = tuple[bytes, bytes]
 """How an answer begins: its bytes 0-7, and 20-39."""
 
-Shape = tuple[bytes, bytes, int]
-"""The same, and how long a request is that has these bytes 0-7, 12-35 and 40-47."""
+Shape = tuple[bytes, dict[int, bytes], bytes, int]
+"""What requests with the same bytes 0-7, 12-35 and 40-47 have in common: how their answers begin,
+bytes 16-43 of those by the length of what follows the handle, bytes 20-39, and their own length."""
 
 
 class HandleFront:
@@ -70,7 +71,7 @@ class HandleFront:
             shape = self._judge(request)
             if shape is None:
                 return None
-        begin, head, length = shape
+        begin, middles, head, length = shape
         if len(request) != length or not request.endswith(_TAIL):
             return None
         handle = request[_HANDLE:-12]
@@ -83,10 +84,13 @@ class HandleFront:
         if not wire:
             return None
         answer.seen = True
+        middle = middles.get(len(wire))
+        if middle is None:
+            body = length - _FIXED + len(wire)
+            middle = (body + 28).to_bytes(4, "big") + head + body.to_bytes(4, "big")
+            middles[len(wire)] = middle
         # bytes 8-15 of the answer are those of the request: its id, and sequence number 0
-        return b"".join(
-            (begin, request[8:16], wire[:4], head, wire[4:8], request[44:-12], wire[8:])
-        )
+        return b"".join((begin, request[8:16], middle, request[44:-12], wire))
 
     def _judge(self, request: bytes) -> Shape | None:
         """Check the lengths, and remember the shape of a request that can be answered here."""
@@ -107,7 +111,8 @@ class HandleFront:
             return None
         if len(self._shapes) >= _SHAPES_KEPT:
             self._shapes.clear()
-        shape = (*form, length)
+        begin, head = form
+        shape: Shape = (begin, {}, head, length)
         self._shapes[request[:8] + request[12:36] + request[40:_HANDLE]] = shape
         return shape
 
@@ -127,17 +132,14 @@ class HandleFront:
         return form
 
     def _encode(self, key: bytes, answer: Answer) -> bytes:
-        """Return the pieces of an answer that its values determine, and keep them in the cache.
+        """Return what follows the handle in an answer, and keep it in the cache.
 
-        That is the length of the message, the length of the body, and what follows the handle:
-        the values, and an empty credential. The handle has as many bytes as the key. Nothing, if
-        there are no values: that answer has another form.
+        That is the values, and an empty credential. Nothing, if there are no values: that answer
+        has another form.
         """
         values = answer.values()
         if not values:
             return b""
-        encoded = encode_values(values)
-        body = 4 + len(key) + len(encoded)
-        wire = (24 + body + 4).to_bytes(4, "big") + body.to_bytes(4, "big") + encoded + bytes(4)
+        wire = encode_values(values) + bytes(4)
         self._cache.put_wire(key, answer, wire)
         return wire
