@@ -47,10 +47,28 @@ class Sm2Key:
 
 
 def _times(factor: int, point: sm2.Point) -> sm2.Point:
-    total: sm2.Point | None = None
-    for bit in bin(factor)[2:]:
-        total = sm2.add(total, total)
-        if bit == "1":
-            total = sm2.add(total, point)
+    total = times(factor, point)
     assert total is not None
     return total
+
+
+def times(factor: int, point: sm2.Point) -> sm2.Point | None:
+    """Return a multiple of a point as the definition has it; None is the point at infinity."""
+    total: sm2.Point | None = None
+    for bit in bin(factor)[2:]:
+        total = add(total, total)
+        if bit == "1":
+            total = add(total, point)
+    return total
+
+
+def add(p: sm2.Point | None, q: sm2.Point | None) -> sm2.Point | None:
+    if p is None or q is None:
+        return p or q
+    (x1, y1), (x2, y2) = p, q
+    if x1 == x2 and (y1 + y2) % sm2.P == 0:
+        return None
+    rise, run = (3 * x1 * x1 + sm2.A, 2 * y1) if p == q else (y2 - y1, x2 - x1)
+    slope = rise * pow(run, -1, sm2.P)
+    x = (slope * slope - x1 - x2) % sm2.P
+    return x, (slope * (x1 - x) - y1) % sm2.P

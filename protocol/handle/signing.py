@@ -41,6 +41,7 @@ _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
 _SM2_HASHES: dict[str, sm2.Digest] = {
     SM3: sm2.sm3,
     SHA256: lambda data: hashlib.sha256(data).digest(),
+    "SHA256": lambda data: hashlib.sha256(data).digest(),
 }
 
 

@@ -95,7 +95,7 @@ def verify(
     t = (r + s) % N
     if not (0 < r < N and 0 < s < N and t and len(user) <= _MAX_USER_BYTES):
         return False
-    point = _sum_of_multiples(s, G, t, (key.x, key.y))
+    point = sum_of_multiples(s, G, t, (key.x, key.y))
     if point is None:
         return False
     return (signed_number(key, data, user, digest) + point[0]) % N == r
@@ -114,25 +114,50 @@ def _octets(number: int) -> bytes:
     return number.to_bytes(_BYTES, "big")
 
 
-def _sum_of_multiples(a: int, p: Point, b: int, q: Point) -> Point | None:
+def sum_of_multiples(a: int, p: Point, b: int, q: Point) -> Point | None:
     """Return a·p + b·q, in one pass over the bits of both; None for the point at infinity."""
-    steps = (None, p, q, add(p, q))
-    total: Point | None = None
+    steps = (None, p, q, _affine(_add((*p, 1), q)))
+    total = _INFINITY
     for bit in reversed(range(max(a.bit_length(), b.bit_length()))):
-        total = add(add(total, total), steps[(a >> bit & 1) + 2 * (b >> bit & 1)])
-    return total
+        total = _double(total)
+        step = steps[(a >> bit & 1) + 2 * (b >> bit & 1)]
+        if step is not None:
+            total = _add(total, step)
+    return _affine(total)
 
 
-def add(p: Point | None, q: Point | None) -> Point | None:
-    """Return the sum of two points of the curve. None is the point at infinity."""
-    if p is None or q is None:
-        return p or q
-    (x1, y1), (x2, y2) = p, q
-    if x1 == x2:
-        if (y1 + y2) % P == 0:
-            return None
-        slope = (3 * x1 * x1 + A) * pow(2 * y1, -1, P)
-    else:
-        slope = (y2 - y1) * pow(x2 - x1, -1, P)
-    x = (slope * slope - x1 - x2) % P
-    return x, (slope * (x1 - x) - y1) % P
+# A point (x, y, z) in Jacobian coordinates is (x / z², y / z³): nothing is divided before the end.
+# Formulas: dbl-2001-b, and the usual addition of a point whose z is 1.
+_Jacobian: TypeAlias = tuple[int, int, int]
+_INFINITY: _Jacobian = (1, 1, 0)
+
+
+def _double(point: _Jacobian) -> _Jacobian:
+    x, y, z = point
+    zz, yy = z * z % P, y * y % P
+    xyy = x * yy % P
+    slope = 3 * (x - zz) * (x + zz) % P
+    doubled = (slope * slope - 8 * xyy) % P
+    return doubled, (slope * (4 * xyy - doubled) - 8 * yy * yy) % P, 2 * y * z % P
+
+
+def _add(point: _Jacobian, other: Point) -> _Jacobian:
+    x, y, z = point
+    if not z:
+        return (*other, 1)
+    zz = z * z % P
+    run, rise = (other[0] * zz - x) % P, (other[1] * zz * z - y) % P
+    if not run:
+        return _INFINITY if rise else _double(point)
+    square = run * run % P
+    cube, base = run * square % P, x * square % P
+    added = (rise * rise - cube - 2 * base) % P
+    return added, (rise * (base - added) - y * cube) % P, z * run % P
+
+
+def _affine(point: _Jacobian) -> Point | None:
+    x, y, z = point
+    if not z:
+        return None
+    inverse = pow(z, -1, P)
+    return x * inverse * inverse % P, y * inverse**3 % P

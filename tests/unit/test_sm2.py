@@ -22,6 +22,7 @@ from protocol.handle.keys import decode_public_key, decode_verifying_key, encode
 from protocol.handle.message import decode_payload
 from protocol.handle.requests import LoginRequest
 from protocol.handle.sm2 import Sm2PublicKey
+from tests.sm2_signer import Sm2Key, add, times
 
 # GB/T 32918.5-2017, annex A.2: an example of a signature on the recommended curve.
 KEY = Sm2PublicKey(
@@ -85,16 +86,25 @@ def test_bytes_that_are_no_signature_are_refused() -> None:
     assert not sm2.verify(KEY, R.to_bytes(32, "big") + S.to_bytes(32, "big"), TEXT)
 
 
-def test_points_are_added_as_on_the_curve() -> None:
-    total: sm2.Point | None = None
-    for bit in reversed(range(256)):
-        total = sm2.add(total, total)
-        if sm2.N >> bit & 1:
-            total = sm2.add(total, sm2.G)
-    assert total is None, "the order of the base point"
-    x, y = sm2.G
-    assert sm2.add(sm2.G, (x, sm2.P - y)) is None
-    assert sm2.add(None, sm2.G) == sm2.add(sm2.G, None) == sm2.G
+MINUS_G = (sm2.G[0], sm2.P - sm2.G[1])
+TWICE = times(2, sm2.G)
+assert TWICE is not None
+
+
+@pytest.mark.parametrize("q", [sm2.G, MINUS_G, TWICE, (KEY.x, KEY.y)], ids=["G", "-G", "2G", "Q"])
+@pytest.mark.parametrize("b", [0, 1, 2, 3, R, sm2.N - 1, sm2.N])
+@pytest.mark.parametrize("a", [0, 1, 2, 4, S, sm2.N - 1, sm2.N])
+def test_points_are_added_as_on_the_curve(a: int, b: int, q: sm2.Point) -> None:
+    assert sm2.sum_of_multiples(a, sm2.G, b, q) == add(times(a, sm2.G), times(b, q))
+
+
+def test_what_is_signed_by_anybody_holds() -> None:
+    for seed in range(20):
+        key = Sm2Key(seed)
+        data, user = bytes(seed), f"{seed}".encode()
+        signature = key.sign(data, user)
+        assert sm2.verify(key.public, signature, data, user=user)
+        assert not sm2.verify(key.public, signature, data + b".", user=user)
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (1, 1), (KEY.x, KEY.y + sm2.P), (-1, 5)])
