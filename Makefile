@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PACKAGES := protocol registry resolver admin benchmarks
-TESTS ?= tests
+TESTS ?=
 
 FUZZ ?= 1000000
 
@@ -17,7 +17,7 @@ run: $(INSTALLED)  ## Start a node and a stub of the top-level node; Ctrl-C stop
 demo: $(INSTALLED)  ## Fill the running node with an example.
 	@$(BIN)/idnode demo
 
-test: $(INSTALLED)  ## Run all tests, on an embedded PostgreSQL of their own.
+test: $(INSTALLED)  ## Run all tests, the fast ones first; TESTS=tests/unit runs some.
 	$(BIN)/python -m pytest $(TESTS)
 
 interop: $(INSTALLED)  ## Drive unmodified Handle clients against a node; needs a JDK and Maven.
