@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 
 from protocol.errors import InvalidValue
-from protocol.handle import jwk, jws, sm2
+from protocol.handle import jwk, jws, signing, sm2
 from protocol.handle.challenge import verify_key_answer
 from protocol.handle.digest import Digest, DigestAlgorithm
 from protocol.handle.envelope import Envelope
@@ -84,6 +85,33 @@ def test_bytes_that_are_no_signature_are_refused() -> None:
         assert not sm2.verify(KEY, signature[:end], TEXT)
     assert not sm2.verify(KEY, signature + b"\0", TEXT)
     assert not sm2.verify(KEY, R.to_bytes(32, "big") + S.to_bytes(32, "big"), TEXT)
+
+
+def test_key_and_signature_of_openssl_hold() -> None:
+    # OpenSSL 3.0.19: genpkey on curve SM2; pkeyutl -sign -rawin -digest sm3 -pkeyopt distid:...
+    pem = (
+        "-----BEGIN PUBLIC KEY-----\n"
+        "MFkwEwYHKoZIzj0CAQYIKoEcz1UBgi0DQgAEqJHUT+AtNZpE8QmibQyDsqXPF0T+\n"
+        "oCNuZ2rPHTRLjD6Z9CmAKpfl4ff2txwvPehysrFV8zUHUbyWckBa7iZUFA==\n"
+        "-----END PUBLIC KEY-----\n"
+    )
+    signature = base64.b64decode(
+        "MEQCIELac11rC9sJl17ZSHsvby0ECrpaoQOxm5Zr1GFN2K2nAiBZ3n0bzOScGdheBCIyRdPGfgqa6IugBKYLos30NlR+eA=="
+    )
+    key = decode_public_key(pem.encode())
+    assert isinstance(key, Sm2PublicKey)
+    assert sm2.verify(key, signature, b"hello pump", user=b"0.NA/88.118.35")
+    assert not sm2.verify(key, signature, b"hello pump")
+
+
+@pytest.mark.parametrize("name", ["SM3", "SHA-256", "SHA256"])
+def test_signatures_are_known_by_the_names_of_their_hashes(name: str) -> None:
+    key = Sm2Key(7)
+    digest = sm2.sm3 if name == "SM3" else lambda data: hashlib.sha256(data).digest()
+    signature = key.sign(b"nonce and cnonce", digest=digest)
+    for other in ("SM3", "SHA-256", "SHA256", "SHA1", "SHA-512", "HMAC-SHA256", ""):
+        same = other.replace("-", "") == name.replace("-", "")
+        assert signing.verify(key.public, other, signature, b"nonce and cnonce") is same
 
 
 MINUS_G = (sm2.G[0], sm2.P - sm2.G[1])
