@@ -59,6 +59,18 @@ METRICS = (
         _BY_TRANSPORT,
     ),
     Metric(
+        "idnode_handle_operations",
+        "Other requests of the Handle protocol answered, resolutions challenged or refused too.",
+        "counter",
+        (
+            (
+                "operation",
+                ("resolution", "site", "identifiers", "prefixes", "session", "proof", "other"),
+            ),
+            ("result", ("done", "challenged", "refused", "failed")),
+        ),
+    ),
+    Metric(
         "idnode_api_requests",
         "Registry API requests answered, by class of HTTP status.",
         "counter",

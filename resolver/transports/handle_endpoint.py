@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from protocol.errors import IdnodeError, ResponseCode
+from protocol.errors import IdnodeError
 from protocol.handle.envelope import Envelope
 from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.message import Message, refuse
@@ -12,7 +12,7 @@ from protocol.handle.responses import ErrorResponse, ResolutionResponse
 from registry.metrics import Row
 from resolver.handle.service import EXPIRES_SECONDS, HandleService, Peer
 from resolver.handle.sessions import open_message, seal
-from resolver.lookup import RESULTS
+from resolver.transports.handle_counts import count
 from resolver.transports.handle_short import HandleFront
 
 UNKNOWN_REQUEST = 0xFFFFFFFF
@@ -54,32 +54,23 @@ class HandleEndpoint:
             return []  # never answer an answer: two servers would do so for ever
         answers = await self.service.answer(message, peer)
         if answers:
-            self._count(peer, answers[-1].header.response_code, perf_counter() - started)
+            last = answers[-1].header
+            took = perf_counter() - started
+            count(self.row, peer.transport, last.op_code, last.response_code, took)
         return answers if key is None else [seal(one, key) for one in answers]
 
     def _refused(
         self, envelope: Envelope, payload: bytes, error: IdnodeError, peer: Peer
     ) -> Message:
         """Answer bytes that are framed as a message and cannot be read as one."""
-        self._count(peer, error.response_code, 0.0)
-        return refusal(
-            error, self.expiration, envelope.request_id, int.from_bytes(payload[:4], "big")
-        )
+        op_code = 0 if envelope.encrypted else int.from_bytes(payload[:4], "big")
+        count(self.row, peer.transport, op_code, error.response_code, 0.0)
+        return refusal(error, self.expiration, envelope.request_id, op_code)
 
     @property
     def expiration(self) -> int:
         """Unix seconds at which an answer made now is void."""
         return int(self.service.clock()) + EXPIRES_SECONDS
-
-    def _count(self, peer: Peer, code: int, seconds: float) -> None:
-        result = RESULTS.get(ResponseCode(code), "error") if code in _CODES else "error"
-        self.row.add("idnode_resolutions", peer.transport, result)
-        self.row.observe(
-            "idnode_resolution_duration_seconds", peer.transport, result, seconds=seconds
-        )
-
-
-_CODES = frozenset(int(code) for code in ResponseCode)
 
 
 def refusal(

@@ -35,7 +35,7 @@ from protocol.handle.responses import (
 from protocol.json_api import encode_value
 from protocol.values import HandleValue
 from registry.database import Database
-from registry.metrics import Row, private_row, slot
+from registry.metrics import METRICS, Row, private_row, slot
 from registry.services import Registry
 from resolver.handle.dispatch import HANDLERS
 from resolver.handle.service import HandleService, Peer
@@ -488,3 +488,32 @@ async def test_values_that_are_not_public_are_for_administrators_alone(node: Nod
         refused = await _as_somebody(node, index, key)
         assert refused.header.response_code == code
         assert isinstance(refused.body, ErrorResponse)
+
+
+def _counted(node: Node) -> dict[tuple[str, ...], float]:
+    counted = {}
+    for metric in METRICS:
+        if metric.name in ("idnode_resolutions", "idnode_handle_operations"):
+            for labels in metric.series:
+                if node.row.cells[slot(metric.name, *labels)]:
+                    counted[labels] = node.row.cells[slot(metric.name, *labels)]
+    return counted
+
+
+async def test_resolutions_alone_are_counted_as_such(node: Node) -> None:
+    await tcp_ask(node, question("88.118.1/NO").encode(), question("88.118.1/EMPTY").encode())
+    await _as_somebody(node, 300, KEY)
+    await _as_somebody(node, 300, OTHER_KEY)
+    body = HandleRequest("88.118.1/ABC")
+    for op_code in (OpCode.GET_SITE_INFO, OpCode.DELETE_HANDLE, OpCode.BACKUP_SERVER):
+        await tcp_ask(node, Message(Envelope(9), Header(op_code, 2_000_000_000), body).encode())
+    assert _counted(node) == {
+        ("tcp", "not_found"): 1,
+        ("tcp", "no_values"): 1,
+        ("tcp", "found"): 1,
+        ("resolution", "challenged"): 2,
+        ("resolution", "refused"): 1,
+        ("site", "done"): 1,
+        ("identifiers", "challenged"): 1,
+        ("other", "refused"): 1,
+    }
