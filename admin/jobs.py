@@ -20,6 +20,7 @@ from registry.database import Database, unavailable
 from registry.housekeeping import run_housekeeping
 from registry.imports.job import run_imports
 from registry.metrics import Row
+from registry.outbox import run_depth
 from registry.services import Registry
 from resolver.federation.uplink import run_uplink
 
@@ -85,6 +86,7 @@ def _jobs(task: child.Task, database: Database, row: Row) -> Mapping[str, Job]:
     jobs: dict[str, Job] = {
         "imports": lambda stop: run_imports(registry, stop),
         "housekeeping": lambda stop: run_housekeeping(database, stop),
+        "outbox_depth": lambda stop: run_depth(database, row, stop),
     }
     if settings.toplevel_url is not None:
         url, token = settings.toplevel_url, settings.toplevel_token

@@ -9,6 +9,8 @@ Times are those of the database's clock: the process that sends may move between
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from registry.database import Database
+from registry.metrics import Row
 from registry.schema import enterprises, outbox, prefixes
 
 CHANNEL = "idnode_outbox"
@@ -32,6 +36,9 @@ FIRST_DELAY = 1.0
 
 LONGEST_DELAY = 60.0
 """Seconds between two attempts, at most."""
+
+SHOWN_SECONDS = 5.0
+"""How often the metrics learn how many messages wait."""
 
 _LONGEST_ERROR = 500
 _LOCK = "idnode outbox"
@@ -148,6 +155,23 @@ async def waiting(connection: AsyncConnection) -> Waiting:
         )
     ).one()
     return Waiting(row.depth, row.failing, max(row.oldest_age, 0.0))
+
+
+async def run_depth(database: Database, row: Row, stop: asyncio.Event) -> None:
+    """Show in the metrics how many messages wait, until `stop`; then 0: others may know better.
+
+    Raises StoreUnavailable.
+    """
+    try:
+        while not stop.is_set():
+            async with database.begin() as connection:
+                state = await waiting(connection)
+            row.set("idnode_outbox_depth", value=state.depth)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SHOWN_SECONDS):
+                    await stop.wait()
+    finally:
+        row.set("idnode_outbox_depth", value=0)
 
 
 async def take_due(

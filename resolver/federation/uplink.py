@@ -164,7 +164,6 @@ async def _send_all(uplink: _Uplink, tasks: asyncio.TaskGroup) -> None:
 async def _look(uplink: _Uplink) -> list[outbox.Message]:
     async with uplink.database.begin() as connection:
         state = await outbox.waiting(connection)
-        uplink.row.set("idnode_outbox_depth", value=state.depth)
         room = uplink.pace.batch - len(uplink.under_way)
         if not room or not state.depth:
             return []

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from admin import jobs
 from admin.child import Task
 from admin.settings import Settings
-from registry import metrics
+from registry import metrics, outbox
 from registry.database import Database
 
 DEADLINE = 20.0
@@ -81,6 +81,22 @@ async def test_jobs_are_taken_up_again_after_the_connection_was_lost(
                    WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"""
             )
         await _until(lambda: begun == ["first", "first"])
+
+
+async def test_messages_that_wait_are_shown_without_a_top_level_node_and_by_one_process(
+    database_url: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs.child, "report_ready", lambda: None)
+    monkeypatch.setattr(jobs, "_TRY_SECONDS", 0.05)
+    async with database.begin() as connection:
+        for subject in ("88.118.1", "88.118.2"):
+            await outbox.enqueue(connection, subject=subject, kind="prefix", payload={})
+    depth = metrics.slot("idnode_outbox_depth")
+    async with _process("first", database_url, tmp_path) as stop:
+        (row,) = metrics.open_rows(tmp_path / "metrics")
+        await _until(lambda: row.cells[depth] == 2)
+        stop.set()
+        await _until(lambda: row.cells[depth] == 0)
 
 
 async def test_a_job_that_fails_is_begun_again_and_stops_when_told() -> None:
