@@ -173,7 +173,11 @@ class Fleet:
     async def _keep(self, slot: Slot) -> None:
         backoff = Backoff(first=0.1, longest=10.0)
         while not self._stopping.is_set():
-            running = slot.child = await self._spawn(slot)
+            started = await self._spawn(slot)
+            if started is None:
+                await wait(self._stopping, backoff.next(0))
+                continue
+            running = slot.child = started
             if not await running.became_ready(START_SECONDS, self._stopping):
                 await self._end(running)
             code = await running.process.wait()
@@ -193,6 +197,8 @@ class Fleet:
         if old is None:
             return  # it is about to be started, and gets the new settings
         new = await self._spawn(slot)
+        if new is None:
+            return  # the old one goes on
         ready = await new.became_ready(START_SECONDS, self._stopping)
         if ready and slot.child is old and not self._stopping.is_set():
             slot.child = new
@@ -202,18 +208,24 @@ class Fleet:
             log.error("replacement_failed", process=slot.name)
         await self._end(new)
 
-    async def _spawn(self, slot: Slot) -> Child:
+    async def _spawn(self, slot: Slot) -> Child | None:
+        """Start a process; None where the system has none to give just now, of which it tells."""
         row = self._free_rows.pop()
         task = child.Task(slot.name, self.settings, self.database_url, self._metrics_file, row)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            slot.module,
-            cwd=_ROOT,
-            env={**_WORKER_MEMORY, **os.environ} if slot.kind == "worker" else None,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                slot.module,
+                cwd=_ROOT,
+                env={**_WORKER_MEMORY, **os.environ} if slot.kind == "worker" else None,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:
+            self._free_rows.append(row)
+            log.error("process_not_started", process=slot.name, error=str(error))
+            return None
         started = Child(slot.name, row, process)
         assert process.stdin is not None  # noqa: S101  (made with a pipe)
         process.stdin.write(task.encode())
