@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from protocol.errors import IdnodeError, ResponseCode
+from protocol.errors import IdnodeError, ProtocolError, ResponseCode
 from protocol.handle.credential import sign_message
 from protocol.handle.envelope import Envelope
 from protocol.handle.header import OpFlag
@@ -91,7 +91,7 @@ class HandleService:
         except Exception:
             log.exception("handle_request_failed", op_code=int(message.header.op_code))
             answers = [self.error(message, ResponseCode.ERROR, "internal error")]
-        return [self._signed(message, one) for one in answers]
+        return [self._bounded(message, self._signed(message, one)) for one in answers]
 
     def error(self, message: Message, code: ResponseCode, detail: str) -> Message:
         """Return the response that says what went wrong."""
@@ -116,6 +116,14 @@ class HandleService:
             session_id=session_id,
             answered=answered,
         )
+
+    def _bounded(self, request: Message, response: Message) -> Message:
+        """Return the response, or an error instead of one that is longer than a message may be."""
+        try:
+            response.encode_payload()
+        except ProtocolError as error:
+            return self.error(request, ResponseCode.ERROR, error.detail)
+        return response
 
     def _signed(self, request: Message, response: Message) -> Message:
         """Sign a response of which that was asked, with the key that HS_SITE names."""

@@ -89,6 +89,7 @@ async def node(database_url: str) -> AsyncIterator[Node]:
         "LARGE": [(n, "TEXT", "x" * 500) for n in range(1, 21)],
         "HUGE": [(n, "TEXT", "x" * 1000) for n in range(1, 101)],
         "EMPTY": [],
+        "OVER": [(n, "TEXT", "x" * 5000) for n in range(1, 61)],
     }
     admin = {"handle": "0.NA/88.118.1", "index": 300, "permissions": "1" * 12}
     key = HandleValue(300, "HS_PUBKEY", encode_public_key(KEY.public_key()))
@@ -322,6 +323,11 @@ async def test_an_answer_too_long_for_udp_is_sent_over_tcp_alone(
     (answer,) = await tcp_ask(node, asked.encode())
     assert len(types_of(answer)) == 100
     assert client.protocol.received.empty()
+
+
+async def test_an_answer_longer_than_a_message_may_be_is_an_error(node: Node) -> None:
+    answers = await tcp_ask(node, question("88.118.1/OVER").encode(), question(number=8).encode())
+    assert [answer.header.response_code for answer in answers] == [ResponseCode.ERROR, 1]
 
 
 @pytest.mark.parametrize(
