@@ -21,6 +21,12 @@ EVERY_SECONDS = 60.0
 ABANDONED_SECONDS = 3600
 """An upload that has not grown for so long is given up."""
 
+DELIVERED_SECONDS = 30 * 86_400
+"""How long the outbox still shows what the top-level node has."""
+
+ENDED_IMPORT_SECONDS = 180 * 86_400
+"""How long an import that has ended can be asked for, with its errors."""
+
 MAX_BATCHES = 1000
 """Transactions for one task in one round; what is left is the next round's."""
 
@@ -96,6 +102,36 @@ TASKS = (
                WHERE i.finished_at < now() - make_interval(secs => :age)
                LIMIT :rows)""",
         rows=64,
+    ),
+    # Of an import, the errors go first: there may be millions, too many for one transaction.
+    Task(
+        "errors_of_old_imports",
+        """DELETE FROM import_errors WHERE (import_id, row) IN (
+               SELECT e.import_id, e.row
+               FROM import_errors AS e JOIN imports AS i ON i.id = e.import_id
+               WHERE i.finished_at < now() - make_interval(secs => :age)
+               LIMIT :rows)""",
+        rows=1000,
+        age=ENDED_IMPORT_SECONDS,
+    ),
+    Task(
+        "old_imports",
+        """DELETE FROM imports WHERE id IN (
+               SELECT id FROM imports AS i
+               WHERE finished_at < now() - make_interval(secs => :age)
+                   AND NOT EXISTS (SELECT FROM import_errors WHERE import_id = i.id)
+                   AND NOT EXISTS (SELECT FROM import_chunks WHERE import_id = i.id)
+               LIMIT :rows)""",
+        rows=1000,
+        age=ENDED_IMPORT_SECONDS,
+    ),
+    Task(
+        "outbox",
+        """DELETE FROM outbox WHERE id IN (
+               SELECT id FROM outbox
+               WHERE delivered_at < now() - make_interval(secs => :age) LIMIT :rows)""",
+        rows=1000,
+        age=DELIVERED_SECONDS,
     ),
     Task(
         "handle_http_sessions",

@@ -61,6 +61,59 @@ async def test_old_things_go_and_young_ones_stay(
     assert [tuple(row) for row in left] == [("queued", 12), ("running", 12), ("uploading", 3)]
 
 
+async def test_old_imports_go_with_their_errors_and_others_stay(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for age in (179, 181):
+        for state in ("done", "failed", "running"):
+            ended = "NULL" if state == "running" else f"now() - interval '{age} days'"
+            await run(
+                database,
+                "WITH i AS (INSERT INTO imports (actor, format, state, created_at, finished_at) "
+                f"VALUES ('{age}', 'csv', '{state}', now() - interval '200 days', {ended}) "
+                "RETURNING id) INSERT INTO import_errors "
+                "SELECT id, n, 'values', 'missing' FROM i, generate_series(1, 1200) AS n",
+            )
+    monkeypatch.setattr(housekeeping, "MAX_BATCHES", 1)
+    deleted = await clean_up(database)
+    assert (deleted["errors_of_old_imports"], deleted["old_imports"]) == (1000, 0), "all at once"
+    monkeypatch.undo()
+    await clean_up(database)
+    left = await run(
+        database,
+        "SELECT actor, state, count(*) FROM imports JOIN import_errors ON import_id = id "
+        "GROUP BY actor, state ORDER BY actor, state",
+    )
+    assert [tuple(row) for row in left] == [
+        ("179", "done", 1200),
+        ("179", "failed", 1200),
+        ("179", "running", 1200),
+        ("181", "running", 1200),
+    ]
+    (row,) = await run(database, "SELECT count(*) FROM imports")
+    assert row[0] == 4
+
+
+async def test_messages_go_when_they_were_delivered_long_ago(database: Database) -> None:
+    for age in (29, 31, 400):
+        for delivered in (f"now() - interval '{age} days'", "NULL"):
+            await run(
+                database,
+                "INSERT INTO outbox (subject, kind, payload, created_at, delivered_at) "
+                f"VALUES ('{age}', 'prefix', '{{}}', now() - interval '401 days', {delivered})",
+            )
+    await clean_up(database)
+    left = await run(
+        database, "SELECT subject, delivered_at IS NULL FROM outbox ORDER BY subject, 2"
+    )
+    assert [tuple(row) for row in left] == [
+        ("29", False),
+        ("29", True),
+        ("31", True),
+        ("400", True),
+    ]
+
+
 async def test_more_than_one_batch_is_deleted(database: Database) -> None:
     await run(
         database,
