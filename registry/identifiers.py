@@ -1,7 +1,8 @@
 """Identifiers: create, replace, change, delete, and what they said before.
 
-A write is five round trips: BEGIN, the caller, the prefix with the identifier (which is locked),
-the row with its line in the audit log, COMMIT. History and change log are written by triggers.
+A write is five round trips: BEGIN, the caller, the prefix with the identifier (both locked, the
+prefix only against a change of its state, which so never passes a write that it forbids), the row
+with its line in the audit log, COMMIT. History and change log are written by triggers.
 """
 
 from __future__ import annotations
@@ -60,17 +61,14 @@ _LOCKED = sa.select(identifiers.c.version, _values.label("values_")).where(*_SAM
 
 
 def _target_statement() -> sa.Select[Any]:
+    """Lock the state of the prefix, see migration 0004, and then the identifier."""
     there = _LOCKED.lateral()
-    return (
-        sa.select(
-            prefixes.c.enterprise_id,
-            prefixes.c.hosting,
-            prefixes.c.status,
-            there.c.version,
-            there.c.values_,
-        )
-        .select_from(prefixes.outerjoin(there, sa.true()))
-        .where(prefixes.c.prefix == _OWNER)
+    columns = (prefixes.c.enterprise_id, prefixes.c.hosting, prefixes.c.status)
+    owner = sa.func.prefix_to_write(_OWNER).table_valued(
+        *(sa.column(column.name, column.type) for column in columns), name="owner"
+    )
+    return sa.select(owner, there.c.version, there.c.values_).select_from(
+        owner.outerjoin(there, sa.true())
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol import typed
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
@@ -30,6 +31,7 @@ HOSTED, DELEGATED = "hosted", "delegated"
 
 MAX_REASON = 1000
 _NUMBERS = "idnode prefix numbers"
+_LOCK = "idnode prefix"
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,19 @@ async def page(
     return (await work.connection.execute(query)).all()
 
 
+async def hold_state(connection: AsyncConnection, prefix: str) -> None:
+    """Let nobody change the state of a prefix before the transaction ends.
+
+    `prefix_to_write` (migration 0004) does it too. It is the first lock that a writer of
+    identifiers takes: the order keeps writers from waiting for each other in a circle.
+    """
+    await _lock(connection, sa.func.pg_advisory_xact_lock_shared, prefix)
+
+
+async def _lock(connection: AsyncConnection, lock: Any, prefix: str) -> None:
+    await connection.execute(sa.select(lock(sa.func.hashtext(_LOCK), sa.func.hashtext(prefix))))
+
+
 async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> Record:
     """Take the step `name` of STEPS and return the new row. For reviewers and operators.
 
@@ -181,6 +196,7 @@ async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> R
         check_text(reason, "reason", maximum=MAX_REASON)
     elif step.reason_needed:
         raise InvalidValue(f"to {name} a prefix needs a reason", field="reason")
+    await _lock(work.connection, sa.func.pg_advisory_xact_lock, prefix)
     current = await work.connection.scalar(
         sa.select(prefixes.c.status).where(prefixes.c.prefix == prefix).with_for_update()
     )

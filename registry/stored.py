@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from protocol import json_api
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from protocol.values import HandleValue
-from registry.prefixes import ACTIVE, HOSTED
+from registry.prefix_handles import owner_prefix
+from registry.prefixes import ACTIVE, HOSTED, hold_state
 from registry.schema import Name, identifiers, prefixes
 
 _ONE = sa.select(identifiers.c["values"]).where(
@@ -60,8 +61,9 @@ class Stored:
 async def lock(connection: AsyncConnection, identifier: Identifier) -> list[HandleValue] | None:
     """Return the values, which nobody else changes before the transaction ends.
 
-    None where the identifier is not registered.
+    Nor does anybody change the state of the prefix. None where the identifier is not registered.
     """
+    await hold_state(connection, owner_prefix(identifier))
     return await _values(connection, _ONE_LOCKED, identifier)
 
 
