@@ -33,6 +33,7 @@ RELOADABLE = frozenset(
         "toplevel_token",
         "shutdown_seconds",
         "handle_admins",
+        "handle_resolver",
         "plain_auth",
         "tls_cert",
         "tls_key",
@@ -45,6 +46,13 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/]+")]
 Identities = Annotated[str, Meta(pattern=r"^([0-9]+:[^,\s]+(,[0-9]+:[^,\s]+)*)?$")]
+HandleServerAt = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+):"
+        r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
+    ),
+]
 Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~+/-]{16,500}=*$")]
 
 
@@ -67,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     handle_port: Port = 2641
     handle_address: Annotated[str, Meta(pattern=r"^[0-9a-fA-F.:]+$")] | None = None
     handle_admins: Identities = ""
+    handle_resolver: HandleServerAt | None = None
     udp_responses_per_second: Annotated[int, Meta(ge=0, le=10_000_000)] = 5000
     dns_port: Port = 5353
     toplevel_url: HttpUrl | None = None

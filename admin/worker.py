@@ -12,8 +12,10 @@ from admin.settings import Settings
 from admin.waiting import wait
 from registry.api.app import make_app
 from registry.database import Database
+from registry.identities import Find
 from registry.services import Registry
 from resolver.handle.dispatch import HANDLERS
+from resolver.handle.elsewhere import Elsewhere, own_addresses, read_server
 from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
 from resolver.site import load_key, make_site
@@ -59,15 +61,17 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         site=site.record,
     )
     registry = Registry(database, settings.prefix, resolver.forget, row)
+    find = _find(settings)
     handle = HandleService(
         resolver,
         registry,
         site,
         handlers=HANDLERS,
         administrators=frozenset(filter(None, settings.handle_admins.split(","))),
+        find=find,
     )
     app = make_app(registry)
-    rest = Rest(handle, Gate(registry, plain=settings.plain_auth))
+    rest = Rest(handle, Gate(registry, plain=settings.plain_auth, find=find))
     add_routes(app, resolver, rest)
     rest.add_routes(app)
     add_tunnel(app, HandleEndpoint(handle, row))
@@ -102,6 +106,14 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         await resolver.close()
         await database.close()
     log.info("worker_ended")
+
+
+def _find(settings: Settings) -> Find | None:
+    """Return how keys of identities are found that are not kept here, if a setting says where."""
+    if settings.handle_resolver is None:
+        return None
+    here = own_addresses(settings.bind, settings.handle_address)
+    return Elsewhere(read_server(settings.handle_resolver), here, settings.handle_port).find
 
 
 def _https(settings: Settings) -> Https | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,6 +26,7 @@ from protocol.handle.signing import VerifyingKey
 from protocol.identifier import Identifier
 from registry import stored
 from registry.admins import Identity
+from registry.database import Database
 from registry.prefix_handles import owner_prefix
 from registry.schema import prefixes
 
@@ -61,14 +62,33 @@ Find = Callable[[Identity, str], Awaitable[Sequence[IdentityKey] | None]]
 """Finds the keys of one type of an identity that lives elsewhere; None if it cannot."""
 
 
-async def keys_of(
-    connection: AsyncConnection, identity: Identity, type_: str, find: Find | None = None
+async def find_keys(
+    database: Database, identity: Identity, type_: str, find: Find | None
 ) -> list[IdentityKey]:
+    """Return what keys_of does, and the keys of an identity that lives elsewhere by `find`.
+
+    No connection is held while another server is asked. Raises as keys_of does.
+    """
+    async with database.begin() as connection:
+        keys = await _kept(connection, identity, type_)
+    if keys is None and find is not None:
+        keys = list(await find(identity, type_) or ())[:MAX_KEYS]
+    return keys or _unreadable(identity)
+
+
+async def keys_of(connection: AsyncConnection, identity: Identity, type_: str) -> list[IdentityKey]:
     """Return the keys of `type_` that `identity` names; several only for index 0.
 
     Raises InvalidAdmin for an identity that is not there and should be here, ProtocolError with
-    code 406 for one whose keys cannot be had.
+    code 406 for one that lives elsewhere.
     """
+    return await _kept(connection, identity, type_) or _unreadable(identity)
+
+
+async def _kept(
+    connection: AsyncConnection, identity: Identity, type_: str
+) -> list[IdentityKey] | None:
+    """Return the keys that are kept here; None where the identity is not ours to keep."""
     try:
         identifier = Identifier.parse(identity.handle)
     except IdnodeError:
@@ -82,12 +102,13 @@ async def keys_of(
         return keys[:MAX_KEYS]
     if await _is_here(connection, identifier):
         raise InvalidAdmin(f"there is no identity {identity}")
-    found = await find(identity, type_) if find is not None else None
-    if not found:
-        raise ProtocolError(
-            f"the key of {identity} cannot be read", code=ResponseCode.UNABLE_TO_AUTHENTICATE
-        )
-    return list(found)[:MAX_KEYS]
+    return None
+
+
+def _unreadable(identity: Identity) -> NoReturn:
+    raise ProtocolError(
+        f"the key of {identity} cannot be read", code=ResponseCode.UNABLE_TO_AUTHENTICATE
+    )
 
 
 async def key_of(connection: AsyncConnection, identity: Identity) -> Key | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -50,9 +51,9 @@ async def template_url(postgres_url: str) -> str:
     return url
 
 
-@pytest.fixture
-async def database_url(postgres_url: str, template_url: str) -> AsyncIterator[str]:
-    """URL of a migrated, empty database of the test's own."""
+@contextlib.asynccontextmanager
+async def copied(postgres_url: str, template_url: str) -> AsyncIterator[str]:
+    """Copy the migrated database; yield the copy's URL and drop it afterwards."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     template = template_url.partition("?")[0].rpartition("/")[2]
     admin = await asyncpg.connect(postgres_url)
@@ -62,6 +63,22 @@ async def database_url(postgres_url: str, template_url: str) -> AsyncIterator[st
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await admin.close()
+
+
+@pytest.fixture
+async def database_url(postgres_url: str, template_url: str) -> AsyncIterator[str]:
+    """URL of a migrated, empty database of the test's own."""
+    async with copied(postgres_url, template_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def other_database(postgres_url: str, template_url: str) -> AsyncIterator[Database]:
+    """A Database on a second one, for tests of two nodes."""
+    async with copied(postgres_url, template_url) as url:
+        database = Database(url)
+        yield database
+        await database.close()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from protocol.errors import PeerUnavailable
 from resolver.client import http, site, tcp, udp
 from resolver.client.exchange import REFERRALS, Answer, Asking, read_answer
@@ -12,12 +14,18 @@ MAX_HOPS = 8
 
 
 async def resolve(
-    asking: Asking, endpoint: Endpoint, *, url: str | None = None, watch: Watch = nobody
+    asking: Asking,
+    endpoint: Endpoint,
+    *,
+    url: str | None = None,
+    watch: Watch = nobody,
+    allows: Callable[[Endpoint], bool] = lambda _: True,
 ) -> Answer:
     """Ask a server; go on where it refers to the site of another one.
 
     url: of the first server, where it is not ``http://host:port``. A referral that names no site
-    with an interface of the same transport is itself the answer.
+    with an interface of the same transport is itself the answer. allows: whether a server that
+    was referred to may be asked.
     Raises PeerUnavailable, and ProtocolError for what is no answer.
     """
     for _ in range(MAX_HOPS):
@@ -29,6 +37,8 @@ async def resolve(
         if further is None:
             return answer
         watch(Step("refer", endpoint, detail=str(further)))
+        if not allows(further):
+            raise PeerUnavailable(f"{endpoint} refers to {further}, which must not be asked")
         endpoint, url = further, None
     raise PeerUnavailable(f"{asking.identifier}: {MAX_HOPS} servers each refer to another one")
 

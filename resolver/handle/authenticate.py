@@ -30,7 +30,7 @@ from protocol.handle.responses import NONCE_BYTES, Challenge, VerifyResponse
 from protocol.handle.version import negotiate
 from registry import handle_state
 from registry.admins import Identity
-from registry.identities import IdentityKey, keys_of
+from registry.identities import IdentityKey, find_keys, keys_of
 from resolver.handle import sessions
 from resolver.handle.proofs import first_that_holds
 from resolver.handle.service import Handler, HandleService, Peer
@@ -112,8 +112,8 @@ async def _verify(
         raise ProtocolError(
             f"{given.type} is no way to prove an identity", code=ResponseCode.INVALID_CREDENTIAL
         )
-    async with service.registry.database.begin() as connection:
-        keys = await keys_of(connection, Identity(given.index, given.handle), given.type)
+    claimed = Identity(given.index, given.handle)
+    keys = await find_keys(service.registry.database, claimed, given.type, service.find)
     digest = digest_request(negotiate(original.envelope.peer), original.content)
     key = await first_that_holds(keys, given.answer, nonce, digest)
     if key is None:

@@ -19,6 +19,7 @@ from protocol.handle.header import OpFlag
 from protocol.handle.message import Message, reply
 from protocol.handle.responses import ErrorResponse, Response
 from registry.admins import Identity
+from registry.identities import Find
 from registry.services import Registry
 from resolver.lookup import Resolver
 from resolver.site import Site
@@ -68,13 +69,18 @@ class HandleService:
         *,
         handlers: Mapping[int, Handler],
         administrators: frozenset[str] = frozenset(),
+        find: Find | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the operations and the identities (``index:handle``) that run this node."""
+        """Take the operations and the identities (``index:handle``) that run this node.
+
+        find: finds the keys of identities that live elsewhere.
+        """
         self.resolver = resolver
         self.registry = registry
         self.site = site
         self.administrators = administrators
+        self.find = find
         self.clock = clock
         self._handlers = handlers
 

@@ -160,11 +160,10 @@ class Gate:
         """
         if type_ not in (PUBLIC_KEY, SECRET_KEY):
             raise AuthenticationFailed(f"not {PUBLIC_KEY} or {SECRET_KEY}", field="type")
-        async with self.registry.database.begin() as connection:
-            try:
-                return await identities.keys_of(connection, identity, type_, self.find)
-            except (InvalidAdmin, ProtocolError):
-                return []
+        try:
+            return await identities.find_keys(self.registry.database, identity, type_, self.find)
+        except (InvalidAdmin, ProtocolError):
+            return []
 
 
 def _certificate(request: web.Request) -> x509.Certificate | None:

@@ -26,6 +26,7 @@ from protocol.handle.keys import encode_public_key
 from protocol.values import HandleValue
 from registry.api.app import make_app
 from registry.database import Database
+from registry.identities import Find
 from registry.metrics import private_row
 from registry.prefix_handles import KEY_INDEX, SECRET_INDEX, first_values
 from registry.services import Registry
@@ -182,7 +183,7 @@ async def _seed(sql: asyncpg.Connection) -> None:
 
 @contextlib.asynccontextmanager
 async def running(
-    database_url: str, directory: Path, *, plain: bool = False
+    database_url: str, directory: Path, *, plain: bool = False, find: Find | None = None
 ) -> AsyncIterator[Front]:
     """Run a front on a database with two prefixes, each with a key and a secret."""
     certificate = directory / "tls.pem"
@@ -199,7 +200,7 @@ async def running(
         resolver, registry, site, handlers=HANDLERS, administrators=frozenset((ADMIN_ID,))
     )
     app = make_app(registry)
-    rest = Rest(service, Gate(registry, plain=plain))
+    rest = Rest(service, Gate(registry, plain=plain, find=find))
     add_routes(app, resolver, rest)
     rest.add_routes(app)
     await resolver.start()

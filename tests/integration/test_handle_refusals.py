@@ -409,16 +409,6 @@ async def test_keys_of_identities(node: Node, database: Database) -> None:
         assert await identities.key_of(connection, Identity(301, handle)) == SECRET
         assert await identities.key_of(connection, Identity(9, handle)) is None
         assert await identities.key_of(connection, Identity(300, "20.500/elsewhere")) is None
-        elsewhere = Identity(300, "20.500/elsewhere")
-        there = identities.IdentityKey(elsewhere, "HS_SECKEY", b"theirs")
-
-        async def find(identity: Identity, type_: str) -> list[identities.IdentityKey]:
-            return [there] if (identity, type_) == (elsewhere, "HS_SECKEY") else []
-
-        assert await identities.keys_of(connection, elsewhere, "HS_SECKEY", find) == [there]
-        with pytest.raises(ProtocolError) as refused:
-            await identities.keys_of(connection, elsewhere, "HS_PUBKEY", find)
-        assert refused.value.response_code == ResponseCode.UNABLE_TO_AUTHENTICATE
         principal = await authorise(
             connection,
             Identity(301, handle),
@@ -426,6 +416,17 @@ async def test_keys_of_identities(node: Node, database: Database) -> None:
             Identifier.parse(f"{prefix}/X"),
         )
     assert principal.actor == f"handle:301:{handle}"
+    elsewhere = Identity(300, "20.500/elsewhere")
+    there = identities.IdentityKey(elsewhere, "HS_SECKEY", b"theirs")
+
+    async def find(identity: Identity, type_: str) -> list[identities.IdentityKey]:
+        return [there] if (identity, type_) == (elsewhere, "HS_SECKEY") else []
+
+    assert await identities.find_keys(database, elsewhere, "HS_SECKEY", find) == [there]
+    for missing in (find, None):
+        with pytest.raises(ProtocolError) as refused:
+            await identities.find_keys(database, elsewhere, "HS_PUBKEY", missing)
+        assert refused.value.response_code == ResponseCode.UNABLE_TO_AUTHENTICATE
     assert "theirs" not in repr(there), "a secret is in no log"
 
 

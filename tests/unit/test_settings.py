@@ -44,6 +44,8 @@ def test_named_file_is_read(tmp_path: Path) -> None:
         ({"IDNODE_LOG_LEVEL": "loud"}, ("IDNODE_LOG_LEVEL", "loud")),
         ({"IDNODE_DATABASE_URL": "mysql://u:secret@h/d"}, ("IDNODE_DATABASE_URL", "postgres")),
         ({"IDNODE_PREFIX": "88"}, ("IDNODE_PREFIX", "88")),
+        ({"IDNODE_HANDLE_RESOLVER": "h"}, ("IDNODE_HANDLE_RESOLVER", "'h'")),
+        ({"IDNODE_HANDLE_RESOLVER": "h:65536"}, ("IDNODE_HANDLE_RESOLVER", "h:65536")),
         ({"IDNODE_HTPP_PORT": "8000"}, ("IDNODE_HTPP_PORT", "no such setting")),
         ({"IDNODE_http_port": "8000"}, ("IDNODE_http_port", "no such setting")),
         ({"IDNODE_CONFIG": "absent.toml"}, ("absent.toml",)),
