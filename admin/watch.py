@@ -12,12 +12,9 @@ from typing import Any
 
 import asyncpg
 import msgspec
-import structlog
 
 from admin.waiting import wait
 from registry.database import UNAVAILABLE
-
-log = structlog.get_logger("idnode.control")
 
 LOOK_SECONDS = 1.0
 _TIMEOUT = 2.0

@@ -66,11 +66,6 @@ class Session:
     ends: datetime.datetime
 
 
-def is_session(id_: int) -> bool:
-    """Whether a session id of a message can be one of a session, rather than of a challenge."""
-    return bool(id_ & _SESSION_BIT)
-
-
 async def add_challenge(
     connection: AsyncConnection,
     *,

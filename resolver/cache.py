@@ -35,13 +35,14 @@ _SECOND_CHANCES = 64
 
 
 class Prefix:
-    """A prefix that resolves. `live` turns false for good when anything about it changes."""
+    """A prefix that resolves. `live` turns false for good when anything about it changes.
 
-    __slots__ = ("hosting", "live", "name", "site")
+    site: the HS_SITE record of the node that a delegated prefix is served by; None: served here.
+    """
 
-    def __init__(self, name: str, hosting: str, site: bytes | None) -> None:
-        self.name = name
-        self.hosting = hosting
+    __slots__ = ("live", "site")
+
+    def __init__(self, site: bytes | None) -> None:
         self.site = site
         self.live = True
 

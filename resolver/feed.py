@@ -100,8 +100,8 @@ class Feed:
         try:
             with unavailable():
                 async with asyncio.timeout(_LOOK_TIMEOUT):
-                    await connection.add_listener(store.CHANNEL, self._notified)
-                connection.add_termination_listener(self._ended)
+                    await connection.add_listener(store.CHANNEL, self._wake_up)
+                connection.add_termination_listener(self._wake_up)
                 place = await self._begin(connection)
                 self.connected = True
                 log.info("database_reached")
@@ -143,8 +143,5 @@ class Feed:
         self.row.add("idnode_feed_changes", by=len(changes))
         return place
 
-    def _notified(self, *_: Any) -> None:
-        self._wake.set()
-
-    def _ended(self, *_: Any) -> None:
+    def _wake_up(self, *_: Any) -> None:
         self._wake.set()

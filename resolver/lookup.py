@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import structlog
-
 from protocol import json_api, typed
 from protocol.errors import (
     HandleNotFound,
@@ -24,11 +22,9 @@ from registry import store
 from registry.database import Database, unavailable
 from registry.metrics import Row
 from registry.prefix_handles import owner_prefix
-from registry.prefixes import ACTIVE, DELEGATED, HOSTED
+from registry.prefixes import ACTIVE, DELEGATED
 from resolver.cache import Answer, Cache, Prefix
 from resolver.feed import Feed
-
-log = structlog.get_logger("idnode.lookup")
 
 MAX_WAITING = 10_000
 """Reads that may wait at once; one more is told to come again later."""
@@ -255,17 +251,14 @@ class Resolver:
 
     def _prefix(self, name: str, row: store.Found, *, keep: bool) -> Prefix | None:
         """Return the prefix if it resolves."""
-        if name == self._node_prefix:
-            hosting, site = HOSTED, None  # not registered: it is the node's own
-        elif row.status == ACTIVE and row.hosting is not None:
-            hosting = row.hosting
-            site = typed.site_from_json(row.site) if hosting == DELEGATED else None
-        else:
+        # The node's own prefix is not registered.
+        if name != self._node_prefix and row.status != ACTIVE:
             return None
+        site = typed.site_from_json(row.site) if row.hosting == DELEGATED else None
         known = self.cache.prefixes.get(name)
         if known is not None and keep and known.site == site:
             return known
-        prefix = Prefix(name, hosting, site)
+        prefix = Prefix(site)
         if keep:
             self.cache.prefixes[name] = prefix
         return prefix

@@ -29,7 +29,7 @@ class CacheAgainstModel(RuleBasedStateMachine):
 
     def _prefix(self, key: bytes) -> Prefix:
         name = key.partition(b"/")[0].decode()
-        return self.cache.prefixes.setdefault(name, Prefix(name, "hosted", None))
+        return self.cache.prefixes.setdefault(name, Prefix(None))
 
     @rule(key=keys, size=st.integers(0, 600))
     def put(self, key: bytes, size: int) -> None:
@@ -101,7 +101,7 @@ TestCacheAgainstModel = CacheAgainstModel.TestCase
 
 
 def _filled(cache: Cache, count: int) -> list[bytes]:
-    prefix = Prefix("88.118.1", "hosted", None)
+    prefix = Prefix(None)
     names = [f"88.118.1/SN-{n}".encode() for n in range(count)]
     for name in names:
         cache.put(name, Answer(b"3\r\n\r\nabc", name, prefix))
@@ -121,7 +121,7 @@ def test_a_flood_of_absent_names_pushes_out_no_answer() -> None:
 def test_what_is_asked_for_outlives_what_is_not() -> None:
     cache = Cache(100_000, lambda: 0.0)
     wanted = _filled(cache, 50)
-    prefix = Prefix("88.118.2", "hosted", None)
+    prefix = Prefix(None)
     for n in range(5000):
         for name in wanted:
             assert cache.get(name) is not None, "a popular name was pushed out by a scan"
@@ -134,6 +134,6 @@ def test_an_answer_that_would_take_the_whole_cache_is_not_kept() -> None:
     cache = Cache(16_000, lambda: 0.0)
     names = _filled(cache, 20)
     big = b"88.118.1/BIG"
-    cache.put(big, Answer(b"x" * 15_000, big, Prefix("88.118.1", "hosted", None)))
+    cache.put(big, Answer(b"x" * 15_000, big, Prefix(None)))
     assert cache.get(big) is None
     assert all(cache.get(name) is not None for name in names)

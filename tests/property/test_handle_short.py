@@ -59,7 +59,7 @@ class Bench:
         resolver = Resolver(
             database, row=row, cache_bytes=1 << 20, node_prefix="88.118", clock=lambda: 0.0
         )
-        prefix = Prefix("88.118.1", "hosted", None)
+        prefix = Prefix(None)
         for name, values in CACHED.items():
             key = Identifier.parse(name).key.encode()
             resolver.cache.put(key, encode(name, key, values, prefix))
@@ -199,7 +199,7 @@ def test_the_reference_client_gets_its_answer_on_the_short_way(bench: Bench) -> 
 
 def test_a_dead_prefix_is_left_to_the_long_way(bench: Bench) -> None:
     cache = bench.endpoint.service.resolver.cache
-    prefix = Prefix("88.118.2", "hosted", None)
+    prefix = Prefix(None)
     cache.put(b"88.118.2/X", encode("88.118.2/X", b"88.118.2/X", CACHED["88.118.1/ABC"], prefix))
     assert bench.endpoint.front.answer(request("88.118.2/X"))
     prefix.live = False

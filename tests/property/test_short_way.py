@@ -81,7 +81,7 @@ class Bench:
             node_prefix="88.118",
             clock=lambda: 0.0,
         )
-        prefix = Prefix("88.118.35", "hosted", None)
+        prefix = Prefix(None)
         for name in CACHED:
             identifier = Identifier.parse(name)
             value = HandleValue(1, "URL", b"https://pump.example/7")
@@ -364,7 +364,7 @@ def test_the_tail_of_the_last_request_alone_does_not_make_a_short_one(
 
 
 def test_a_dead_prefix_is_not_answered_from_the_cache(bench: Bench) -> None:
-    prefix = Prefix("88.118.36", "hosted", None)
+    prefix = Prefix(None)
     key = b"88.118.36/X"
     value = HandleValue(1, "URL", b"https://pump.example/7")
     bench.resolver.cache.put(key, encode(key.decode(), key, [value], prefix))
