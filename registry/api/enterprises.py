@@ -8,7 +8,7 @@ from aiohttp import web
 
 from protocol.errors import MalformedRequest
 from registry import enterprises
-from registry.api import bodies
+from registry.api.bodies import enterprises as bodies
 from registry.api.requests import (
     answer,
     cut_page,

@@ -14,7 +14,7 @@ from aiohttp import web
 from protocol.errors import InvalidHandle, MalformedRequest
 from protocol.identifier import Identifier, check_registrable, unquote
 from registry import identifiers
-from registry.api import bodies
+from registry.api.bodies import identifiers as bodies
 from registry.api.requests import (
     cut_page,
     open_work,

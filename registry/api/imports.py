@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from protocol.errors import IdnodeError, MalformedRequest, TooLarge, UnsupportedMediaType
 from protocol.identifier import check_prefix
 from registry import idempotency
-from registry.api import bodies
+from registry.api.bodies import imports as bodies
 from registry.api.requests import (
     REGISTRY,
     REQUEST_ID,

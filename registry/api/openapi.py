@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from registry.api import bodies
+from registry.api.bodies import identifiers, problems
 from registry.api.operations import OPERATIONS, PARAMETERS, TAGS, Answers, Operation
 
 VERSION = "1.0"
@@ -60,7 +60,7 @@ def document(operations: Sequence[Operation] = OPERATIONS) -> dict[str, Any]:
 
 
 def _types(operations: Sequence[Operation]) -> list[Any]:
-    types: list[Any] = [bodies.Problem, bodies.Value]
+    types: list[Any] = [problems.Problem, identifiers.Value]
     for operation in operations:
         types += [operation.request, *(answer.body for answer in operation.answers.values())]
     return list(dict.fromkeys(type_ for type_ in types if type_ is not None))
@@ -93,7 +93,7 @@ def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
     for status in sorted(refused):
         result["responses"][str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {"application/problem+json": {"schema": schema_of[bodies.Problem]}},
+            "content": {"application/problem+json": {"schema": schema_of[problems.Problem]}},
         }
     return result
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from protocol.errors import MalformedRequest
 from protocol.identifier import check_prefix
 from registry import prefixes
-from registry.api import bodies
+from registry.api.bodies import prefixes as bodies
 from registry.api.requests import (
     answer,
     cut_page,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from protocol.errors import InvalidValue, MalformedRequest, PreconditionFailed
-from registry.api import bodies
+from registry.api.bodies.enterprises import NewEnterprise
+from registry.api.bodies.identifiers import NewIdentifier
+from registry.api.bodies.prefixes import StepReason
 from registry.api.problems import prefers_chinese
 from registry.api.requests import decode_json
 from registry.identifiers import Condition, parse_tags
@@ -29,15 +31,15 @@ _ENTERPRISE = b'{"name":"n","credit_code":"c","industry":"i","contact":%s}'
 )
 def test_what_does_not_fit_is_named_with_its_place(raw: bytes, field: str | None) -> None:
     with pytest.raises(InvalidValue) as caught:
-        decode_json(raw, bodies.NewEnterprise)
+        decode_json(raw, NewEnterprise)
     assert caught.value.field == field
 
 
 def test_nul_is_found_deep_inside_and_an_escaped_backslash_is_none() -> None:
     with pytest.raises(InvalidValue) as caught:
-        decode_json(b'{"values":[{"data":{"value":["a",{"b":"\\u0000"}]}}]}', bodies.NewIdentifier)
+        decode_json(b'{"values":[{"data":{"value":["a",{"b":"\\u0000"}]}}]}', NewIdentifier)
     assert caught.value.field == "values[0].data.value[1].b"
-    read = decode_json(b'{"values":["\\\\u0000"]}', bodies.NewIdentifier)
+    read = decode_json(b'{"values":["\\\\u0000"]}', NewIdentifier)
     assert read.values == ["\\u0000"]
 
 
@@ -58,14 +60,14 @@ def test_nul_is_found_deep_inside_and_an_escaped_backslash_is_none() -> None:
 )
 def test_what_is_not_json_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedRequest):
-        decode_json(raw, bodies.StepReason)
+        decode_json(raw, StepReason)
 
 
 def test_deep_nesting_is_refused_and_not_a_crash() -> None:
     for depth in (10_000, 400_000):
         raw = b'{"values":[' + b"[" * depth + b'"\\u0000"' + b"]" * depth + b"]}"
         with pytest.raises(MalformedRequest):
-            decode_json(raw, bodies.NewIdentifier)
+            decode_json(raw, NewIdentifier)
 
 
 @pytest.mark.parametrize(

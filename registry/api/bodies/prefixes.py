@@ -1,0 +1,65 @@
+"""Bodies of /api/v1/prefixes."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Hosting = Literal["hosted", "delegated"]
+PrefixStatus = Literal["pending", "active", "rejected", "suspended", "revoked"]
+
+
+class NewPrefix(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """An application for a prefix."""
+
+    enterprise_id: uuid.UUID
+    hosting: Hosting
+    prefix: (
+        Annotated[
+            str,
+            Meta(
+                max_length=255,
+                description="The one wished for, a child of the node's own; left out: the lowest"
+                " that was never given out",
+                examples=["88.118.35"],
+            ),
+        ]
+        | None
+    ) = None
+    site: Annotated[
+        dict[str, Any] | None,
+        Meta(
+            description="The HS_SITE of the enterprise's own node, in Handle JSON; for delegated"
+            " prefixes alone, and needed there"
+        ),
+    ] = None
+
+
+class Prefix(msgspec.Struct, frozen=True):
+    """A prefix and its state."""
+
+    prefix: str
+    status: PrefixStatus
+    enterprise_id: uuid.UUID
+    hosting: Hosting
+    site: dict[str, Any] | None
+    reason: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+class PrefixPage(msgspec.Struct, frozen=True):
+    """A page of prefixes."""
+
+    items: list[Prefix]
+    next: str | None
+
+
+class StepReason(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Why a step is taken; the body may be left out where no reason is needed."""
+
+    reason: Annotated[str, Meta(max_length=1000)] | None = None

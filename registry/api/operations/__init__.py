@@ -1,0 +1,30 @@
+"""The table of operations: what the OpenAPI document says of each route beside its bodies.
+
+A file a resource has its TAG (in English and Chinese), the PARAMETERS of its own and OPERATIONS.
+"""
+
+from __future__ import annotations
+
+from registry.api.operations import common, enterprises, identifiers, imports, prefixes
+from registry.api.operations.model import Answers, Operation, Parameter
+
+__all__ = ["OPERATIONS", "PARAMETERS", "TAGS", "Answers", "Operation", "Parameter"]
+
+_RESOURCES = {
+    "enterprises": enterprises,
+    "prefixes": prefixes,
+    "identifiers": identifiers,
+    "imports": imports,
+}
+
+TAGS: dict[str, tuple[str, str]] = {name: each.TAG for name, each in _RESOURCES.items()}
+
+PARAMETERS: dict[str, Parameter] = {
+    name: parameter
+    for each in (common, *_RESOURCES.values())
+    for name, parameter in each.PARAMETERS.items()
+}
+
+OPERATIONS: tuple[Operation, ...] = tuple(
+    operation for each in _RESOURCES.values() for operation in each.OPERATIONS
+)

@@ -1,0 +1,31 @@
+"""What operations of several resources have in common."""
+
+from __future__ import annotations
+
+from registry.api.operations.model import Parameter
+
+UUID = {"type": "string", "format": "uuid"}
+
+PARAMETERS = {
+    "id": Parameter("path", "Id of the resource", UUID),
+    "prefix": Parameter("path", "Prefix, such as 88.118.35"),
+    "cursor": Parameter("query", "next of the page before"),
+    "limit": Parameter(
+        "query",
+        "Items on a page",
+        {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    ),
+    "Idempotency-Key": Parameter(
+        "header",
+        "1 to 255 visible ASCII characters. The same request with the same key has one effect and"
+        " gets the first answer again, for 24 hours, with Idempotency-Replayed: true; another"
+        " request with the same key is refused with 422.",
+    ),
+    "If-Match": Parameter("header", "Write only if the ETag is one of these, or * if it is there"),
+    "If-None-Match": Parameter(
+        "header", "* writes only what is not there; with GET: 304 if the ETag is one of these"
+    ),
+}
+
+PAGE = ("cursor", "limit")
+POST = ("Idempotency-Key",)

@@ -1,0 +1,86 @@
+"""Operations of /api/v1/identifiers."""
+
+from __future__ import annotations
+
+from registry.api.bodies import identifiers as bodies
+from registry.api.operations.common import PAGE
+from registry.api.operations.model import Answers, Operation, Parameter
+
+TAG = ("Identifiers", "标识")
+
+PARAMETERS = {
+    "suffix": Parameter(
+        "path",
+        "The rest of the identifier, UTF-8, percent-encoded; plain slashes are allowed. A suffix"
+        " that ends in /history or /proof is written with %2Fhistory or %2Fproof at its end.",
+    ),
+}
+
+_ONE = "/api/v1/identifiers/{prefix}/{suffix}"
+
+OPERATIONS = (
+    Operation(
+        "PUT",
+        _ONE,
+        "putIdentifier",
+        "Create or replace an identifier",
+        "注册或替换标识",
+        "operator, the enterprise that holds the prefix",
+        {
+            201: Answers("Created", bodies.Identifier, headers=("ETag",)),
+            200: Answers("Replaced", bodies.Identifier, headers=("ETag",)),
+        },
+        request=bodies.NewIdentifier,
+        parameters=("If-Match", "If-None-Match"),
+        refused=(404, 409, 412),
+        notes="The prefix must be hosted here and active.",
+    ),
+    Operation(
+        "GET",
+        _ONE,
+        "getIdentifier",
+        "Read an identifier as registered",
+        "查询标识",
+        "operator, reviewer, the enterprise that holds the prefix",
+        {
+            200: Answers("The identifier", bodies.Identifier, headers=("ETag",)),
+            304: Answers("Not changed", headers=("ETag",)),
+        },
+        parameters=("If-Match", "If-None-Match"),
+        refused=(404, 412),
+    ),
+    Operation(
+        "PATCH",
+        _ONE,
+        "patchIdentifier",
+        "Add, replace or remove single values",
+        "修改标识的部分值",
+        "operator, the enterprise that holds the prefix",
+        {200: Answers("Changed", bodies.Identifier, headers=("ETag",))},
+        request=bodies.IdentifierPatch,
+        parameters=("If-Match", "If-None-Match"),
+        refused=(404, 409, 412),
+    ),
+    Operation(
+        "DELETE",
+        _ONE,
+        "deleteIdentifier",
+        "Delete an identifier; its history stays",
+        "删除标识（保留历史）",
+        "operator, the enterprise that holds the prefix",
+        {204: Answers("Deleted")},
+        parameters=("If-Match", "If-None-Match"),
+        refused=(404, 409, 412),
+    ),
+    Operation(
+        "GET",
+        f"{_ONE}/history",
+        "getHistory",
+        "List what an identifier said, the newest first",
+        "标识变更历史",
+        "operator, reviewer, the enterprise that holds the prefix",
+        {200: Answers("A page, the present version included", bodies.HistoryPage)},
+        parameters=PAGE,
+        refused=(404,),
+    ),
+)

@@ -1,0 +1,75 @@
+"""Operations of /api/v1/prefixes."""
+
+from __future__ import annotations
+
+from registry.api.bodies import prefixes as bodies
+from registry.api.operations.common import PAGE, POST
+from registry.api.operations.model import Answers, Operation, Parameter
+
+TAG = ("Prefixes", "前缀")
+
+PARAMETERS = {
+    "status": Parameter(
+        "query",
+        "Only prefixes in this state",
+        {"enum": ["pending", "active", "rejected", "suspended", "revoked"]},
+    ),
+}
+
+
+def _step(name: str, chinese: str, from_to: str) -> Operation:
+    return Operation(
+        "POST",
+        f"/api/v1/prefixes/{{prefix}}/{name}",
+        f"{name}Prefix",
+        f"{name.capitalize()} a prefix",
+        chinese,
+        "reviewer, operator",
+        {200: Answers("The prefix in its new state", bodies.Prefix)},
+        request=bodies.StepReason,
+        request_optional=True,
+        parameters=POST,
+        refused=(404, 409),
+        notes=from_to,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/api/v1/prefixes",
+        "applyForPrefix",
+        "Apply for a prefix",
+        "申请前缀",
+        "operator, the enterprise itself",
+        {201: Answers("It waits for approval", bodies.Prefix, headers=("Location",))},
+        request=bodies.NewPrefix,
+        parameters=POST,
+        refused=(404, 409),
+    ),
+    Operation(
+        "GET",
+        "/api/v1/prefixes",
+        "listPrefixes",
+        "List prefixes",
+        "前缀列表",
+        "operator, reviewer; an enterprise sees its own",
+        {200: Answers("A page", bodies.PrefixPage)},
+        parameters=("status", *PAGE),
+    ),
+    Operation(
+        "GET",
+        "/api/v1/prefixes/{prefix}",
+        "getPrefix",
+        "Read a prefix",
+        "查询前缀",
+        "operator, reviewer, the enterprise itself",
+        {200: Answers("The prefix", bodies.Prefix)},
+        refused=(404,),
+    ),
+    _step("approve", "批准前缀", "pending -> active"),
+    _step("reject", "驳回前缀", "pending -> rejected, which is final. Needs a reason."),
+    _step("suspend", "暂停前缀", "active -> suspended: it stops resolving. Needs a reason."),
+    _step("resume", "恢复前缀", "suspended -> active"),
+    _step("revoke", "注销前缀", "active or suspended -> revoked, which is final. Needs a reason."),
+)
