@@ -32,6 +32,7 @@ RELOADABLE = frozenset(
         "toplevel_url",
         "toplevel_token",
         "shutdown_seconds",
+        "handle_site_serial",
         "handle_admins",
         "handle_resolver",
         "plain_auth",
@@ -74,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin_port: Port = 8001
     handle_port: Port = 2641
     handle_address: Annotated[str, Meta(pattern=r"^[0-9a-fA-F.:]+$")] | None = None
+    handle_site_serial: Annotated[int, Meta(ge=1, le=65534)] = 1
     handle_admins: Identities = ""
     handle_resolver: HandleServerAt | None = None
     udp_responses_per_second: Annotated[int, Meta(ge=0, le=10_000_000)] = 5000

@@ -52,6 +52,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         http_port=settings.http_port,
         https_port=settings.https_port,
         key=load_key(datadir.node_key(settings.data_dir)),
+        serial=settings.handle_site_serial,
     )
     resolver = Resolver(
         database,

@@ -34,6 +34,7 @@ from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier, fold
 from protocol.values import Reference
 from registry import stored
 from registry.prefix_handles import owner_prefix
+from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import ENTERPRISE, IDENTITY, OPERATOR, Principal
 from registry.schema import prefixes
 
@@ -113,6 +114,18 @@ async def owner_of(
     if enterprise is None and owner != node_prefix:
         raise ServerNotResponsible(f"prefix {owner} is not registered here")
     return enterprise
+
+
+async def check_served(
+    connection: AsyncConnection, identifier: Identifier, node_prefix: str | None
+) -> None:
+    """Raise ServerNotResponsible unless the identifier's prefix is active and hosted here."""
+    owner = owner_prefix(identifier)
+    query = sa.select(sa.literal(1)).where(
+        prefixes.c.prefix == owner, prefixes.c.status == ACTIVE, prefixes.c.hosting == HOSTED
+    )
+    if owner != node_prefix and await connection.scalar(query) is None:
+        raise ServerNotResponsible(f"prefix {owner} is not served here")
 
 
 def is_administrator(identity: Identity, administrators: Iterable[str]) -> bool:

@@ -53,6 +53,10 @@ RESULTS = {
 """What the metrics call an answer with such a code; any other is an error."""
 
 
+class PrefixNotServed(HandleNotFound):
+    """The prefix would be this node's to serve: it is suspended, not approved or not registered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Referral:
     """The prefix is delegated: ask the enterprise node at `site` (bytes of an HS_SITE value)."""
@@ -154,12 +158,16 @@ class Resolver:
             return Referral(prefix.site)
         if self.cache.is_absent(octets):
             self.row.add("idnode_cache_requests", "negative_hit")
-            raise self._not_found(identifier)
+            # A prefix that is served is known as long as a name is known not to be under it.
+            raise self._not_found(identifier, served=identifier.prefix_key in self.cache.prefixes)
         return None
 
-    def _not_found(self, identifier: Identifier) -> IdnodeError:
+    def _not_found(self, identifier: Identifier, *, served: bool) -> IdnodeError:
         if f"{owner_prefix(identifier)}.".startswith(self._node_prefix + "."):
-            return HandleNotFound(f"{identifier} is not registered", field="identifier")
+            # Prefix handles are this node's own, whatever has become of the prefix.
+            if served or identifier.prefix_key == PREFIX_HANDLE_PREFIX:
+                return HandleNotFound(f"{identifier} is not registered", field="identifier")
+            return PrefixNotServed(f"{identifier} is not registered", field="identifier")
         return ServerNotResponsible(
             f"prefix {identifier.prefix} does not live on this node", field="prefix"
         )
@@ -242,7 +250,7 @@ class Resolver:
         if prefix is None or (row.suffix is None and not values):
             if keep:
                 self.cache.put_absent(octets)
-            raise self._not_found(identifier)
+            raise self._not_found(identifier, served=prefix is not None)
         spelling = f"{identifier.prefix_key}/{row.suffix or identifier.suffix}"
         answer = encode(spelling, octets, values, prefix)
         if keep:

@@ -16,8 +16,8 @@ from protocol import typed
 from protocol.handle.keys import encode_public_key
 from protocol.handle.version import LATEST
 
-SERIAL = 1
-"""Serial number of the site information. It grows when servers are added or moved."""
+FIRST_SERIAL = 1
+"""Serial number of the site information before anything of it has changed."""
 
 _KEY_BITS = 2048
 _ADMIN_AND_QUERY, _QUERY = {"query": True, "admin": True}, {"query": True, "admin": False}
@@ -39,8 +39,11 @@ def make_site(
     http_port: int,
     https_port: int = 0,
     key: rsa.RSAPrivateKey | None = None,
+    serial: int = FIRST_SERIAL,
 ) -> Site:
     """Return the site of a node. address: IPv4 or IPv6, where clients reach it; port 0: not served.
+
+    serial: grows with each change of the rest, so that clients know which is the newer one.
 
     Raises InvalidValue for a bad address.
     """
@@ -63,12 +66,12 @@ def make_site(
     record = typed.site_from_json(
         {
             "protocolVersion": str(LATEST),
-            "serialNumber": SERIAL,
+            "serialNumber": serial,
             "primarySite": True,
             "servers": [server],
         }
     )
-    return Site(record, SERIAL, key)
+    return Site(record, serial, key)
 
 
 def ensure_key(path: Path) -> None:

@@ -34,19 +34,20 @@ def protected(do: Protected, place: Callable[[Message], Identifier] | None = Non
     """Return a handler that challenges who has not proved who they are.
 
     place: reads which identifier it is about; raises where that makes no sense. Nobody needs to
-    prove anything to hear that its prefix is not here.
+    prove anything to hear that its prefix is not served here.
     """
 
     async def handler(service: HandleService, message: Message, peer: Peer) -> list[Message]:
         if peer.transport == "udp":
             raise ProtocolError("administration is for TCP")
         identifier = None if place is None else place(message)
+        # First, so that a message of a session that is refused is used up.
         identity = await identify(service, message, peer)
-        if identity is not None:
-            return await do(service, message, identity)
         if identifier is not None:
             async with service.registry.database.begin() as connection:
-                await admins.owner_of(connection, identifier, service.registry.node_prefix)
+                await admins.check_served(connection, identifier, service.registry.node_prefix)
+        if identity is not None:
+            return await do(service, message, identity)
         return [await challenge(service, message, peer)]
 
     return handler

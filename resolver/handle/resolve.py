@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from protocol.errors import HandleNotFound, ProtocolError, ResponseCode
+from protocol.errors import HandleNotFound, ProtocolError, ResponseCode, ServerNotResponsible
 from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.message import Message
 from protocol.handle.requests import ResolutionRequest
@@ -14,7 +14,7 @@ from protocol.values import HandleValue, select
 from resolver.handle import restricted
 from resolver.handle.service import Handler, HandleService, Peer
 from resolver.handle.sessions import conceal
-from resolver.lookup import Referral
+from resolver.lookup import PrefixNotServed, Referral
 
 
 async def resolve(service: HandleService, message: Message, peer: Peer) -> list[Message]:
@@ -28,9 +28,13 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
         raise ProtocolError("not a resolution request")
     flags = message.header.flags
     identifier = Identifier.parse(request.handle)
-    found = await service.resolver.resolve(
-        identifier, authoritative=bool(flags & OpFlag.AUTHORITATIVE)
-    )
+    try:
+        found = await service.resolver.resolve(
+            identifier, authoritative=bool(flags & OpFlag.AUTHORITATIVE)
+        )
+    except PrefixNotServed as error:
+        # As the reference server says it of a prefix that is not homed.
+        raise ServerNotResponsible(f"prefix {identifier.prefix} is not served here") from error
     if isinstance(found, Referral):
         if flags & OpFlag.DO_NOT_REFER:
             raise HandleNotFound(f"{identifier} is served elsewhere")

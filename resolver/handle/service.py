@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from protocol.errors import IdnodeError, ProtocolError, ResponseCode
+from protocol.errors import IdnodeError, ProtocolError, ResponseCode, ServerNotResponsible
 from protocol.handle.credential import sign_message
 from protocol.handle.envelope import Envelope
-from protocol.handle.header import OpFlag
+from protocol.handle.header import SERIAL_UNKNOWN, OpFlag
 from protocol.handle.message import Message, reply
 from protocol.handle.responses import ErrorResponse, Response
 from registry.admins import Identity
@@ -28,6 +28,9 @@ log = structlog.get_logger("idnode.handle")
 
 EXPIRES_SECONDS = 12 * 3600
 """How long an answer says that it holds, as the reference server does."""
+
+_SERIALS_UNKNOWN = (0, SERIAL_UNKNOWN)
+"""What a client writes that goes by no HS_SITE; 0 is what some write who know of none."""
 
 
 @dataclass(slots=True)
@@ -92,12 +95,27 @@ class HandleService:
                 # As the reference server: an unknown operation is an error, not unsupported.
                 return [self.error(message, ResponseCode.ERROR, "unknown operation")]
             answers = await handler(self, message, peer)
+        except ServerNotResponsible as error:
+            answers = [self.error(message, self._why_not_here(message), error.detail)]
         except IdnodeError as error:
             answers = [self.error(message, error.response_code, error.detail)]
         except Exception:
             log.exception("handle_request_failed", op_code=int(message.header.op_code))
             answers = [self.error(message, ResponseCode.ERROR, "internal error")]
         return [self._bounded(message, self._signed(message, one)) for one in answers]
+
+    def _why_not_here(self, message: Message) -> ResponseCode:
+        """Return 300 to who came by older site information than there is, to others 301.
+
+        A request is fulfilled whenever it can be, however old the information is by which it came
+        (RFC 3652 section 2.2.2.4): clients keep HS_SITE for a day, and some write the same serial
+        number always. What lives elsewhere is the one thing that newer information may help to
+        find. Told 300, a client reads HS_SITE anew; if it comes again, it comes by the newest.
+        The reference server has the code and never sends it; its client takes it so.
+        """
+        known = message.header.site_serial
+        older = known not in _SERIALS_UNKNOWN and known < self.site.serial
+        return ResponseCode.SITE_INFO_OUT_OF_DATE if older else ResponseCode.SERVER_NOT_RESPONSIBLE
 
     def error(self, message: Message, code: ResponseCode, detail: str) -> Message:
         """Return the response that says what went wrong."""

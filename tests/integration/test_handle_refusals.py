@@ -279,8 +279,8 @@ async def test_a_suspended_prefix_is_not_written_and_proves_nothing(node: Node) 
         body = ValuesRequest(f"{other}/Y", ())
         assert await node.code(owner, OpCode.CREATE_HANDLE, body) == ResponseCode.INVALID_ADMIN
         body = ValuesRequest(f"{prefix}/Y", ())
-        actor = Actor(NODE_ADMIN, RSA)
-        assert await node.code(actor, OpCode.CREATE_HANDLE, body) == ResponseCode.ERROR
+        (refused,) = await node.send(ask(OpCode.CREATE_HANDLE, body))
+        assert refused.header.response_code == ResponseCode.SERVER_NOT_RESPONSIBLE
 
 
 async def test_values_that_may_not_be_written(node: Node) -> None:
