@@ -52,6 +52,7 @@ class Challenge:
 class Session:
     """A session.
 
+    key: empty as long as the client has not sent it (mode 2).
     claimed: who said, when it was set up, that they would prove themselves; "" for nobody.
     proved: who has, and `proof` the digest of the key that did it.
     """
@@ -139,6 +140,7 @@ async def add_session(
 ) -> int:
     """Keep a new session and return its id.
 
+    key: empty where the client sends it later.
     idle_seconds: without a message, after which it may end, as asked for; 0 for the longest.
     Over the bounds, the oldest sessions go; those in which nobody has proved who they are push out
     their like alone.
@@ -206,6 +208,11 @@ async def prove_session(
     await connection.execute(
         sessions.update().where(sessions.c.id == session.id).values(proved_index=index, proof=proof)
     )
+
+
+async def give_key(connection: AsyncConnection, session: Session, key: bytes) -> None:
+    """Record the key of a session that has waited for it."""
+    await connection.execute(sessions.update().where(sessions.c.id == session.id).values(key=key))
 
 
 async def end_session(connection: AsyncConnection, id_: int) -> None:

@@ -282,8 +282,8 @@ handle_sessions = sa.Table(
     prefixes=["UNLOGGED"],
 )
 """Sessions of the Handle protocol. Their keys are secret and short-lived, so they stand in no
-log and no backup of it. `proof` is the digest of the key by which the identity proved itself;
-without `proved_index` nobody has."""
+log and no backup of it; an empty one is still to come. `proof` is the digest of the key by which
+the identity proved itself; without `proved_index` nobody has."""
 
 handle_http_sessions = sa.Table(
     "handle_http_sessions",

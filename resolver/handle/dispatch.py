@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from resolver.handle import administer, authenticate, logins, resolve
+from resolver.handle import administer, authenticate, logins, resolve, session_setup
 from resolver.handle.service import Handler
 
 _ALL = {
     **resolve.HANDLERS,
     **authenticate.HANDLERS,
+    **session_setup.HANDLERS,
     **administer.HANDLERS,
     **logins.HANDLERS,
 }

@@ -1,4 +1,4 @@
-"""Sessions: op codes 400, 401 and 402, and what sessions do to other messages (RFC 3652 3.7).
+"""Sessions: what they do to messages, and how they end, op code 401 (RFC 3652 section 3.7).
 
 A session has a key that only client and server know. Messages of the client carry a MAC made with
 it; encrypted ones are read here, and so are answered. Nobody is anybody in a session before an
@@ -20,60 +20,14 @@ from protocol.handle import session as keys
 from protocol.handle.credential import MAC, verify_mac
 from protocol.handle.envelope import Envelope
 from protocol.handle.header import OpCode
-from protocol.handle.keys import PUBLIC_KEY, SECRET_KEY, DhPublicKey
+from protocol.handle.keys import PUBLIC_KEY, SECRET_KEY
 from protocol.handle.message import Message, decode_payload
-from protocol.handle.requests import KeyExchange, SessionSetupRequest
-from protocol.handle.responses import EmptyResponse, SessionSetupResponse
-from protocol.handle.version import negotiate
-from protocol.identifier import Identifier
+from protocol.handle.responses import EmptyResponse
 from registry import handle_state
 from registry.admins import Identity
 from registry.handle_state import Session
 from registry.identities import IdentityKey, keys_of
 from resolver.handle.service import Handler, HandleService, Peer
-from resolver.handle.turns import Turns
-
-EXCHANGES = Turns("key exchanges", most=64)
-MAX_EXCHANGES_OVER_UDP = 8
-"""Key exchanges at once beyond which those over UDP, where a source may be forged, get no answer:
-a client asks again, at last over TCP. A refusal it would take for the last word."""
-
-_AES_SINCE = 4
-
-
-async def set_up(service: HandleService, message: Message, peer: Peer) -> list[Message]:
-    """Agree on a key with a client, by Diffie-Hellman, as the reference client does it."""
-    request = message.body
-    if not isinstance(request, SessionSetupRequest):
-        raise ProtocolError("not a session setup")
-    if request.mode is not KeyExchange.DIFFIE_HELLMAN:
-        raise _failed("keys are exchanged by Diffie-Hellman here")
-    if not negotiate(message.envelope.peer).at_least(_AES_SINCE):
-        raise _failed(f"sessions need version 2.{_AES_SINCE} of the protocol")
-    if request.identity:
-        Identifier.parse(request.identity)
-    theirs = keys.read_client_key(request.public_key)
-    if peer.transport == "udp" and EXCHANGES.taken >= MAX_EXCHANGES_OVER_UDP:
-        service.registry.row.add("idnode_udp_dropped", "busy")
-        return []
-    own, key = await EXCHANGES.take(lambda: _exchange(theirs))
-    async with service.registry.database.begin() as connection:
-        session_id = await handle_state.add_session(
-            connection,
-            key=key,
-            claimed=Identity(request.identity_index, request.identity),
-            idle_seconds=request.timeout,
-            address=peer.address,
-            now=service.registry.clock(),
-        )
-    answer = SessionSetupResponse(request.mode, keys.encode_server_key(own))
-    return [service.reply(message, answer, session_id=session_id)]
-
-
-def _exchange(theirs: DhPublicKey) -> tuple[DhPublicKey, bytes]:
-    """Return our public key and the key of the session: milliseconds of work."""
-    own = keys.make_key_pair(secrets.token_bytes(keys.SECRET_BYTES), theirs.prime, theirs.generator)
-    return own.public, keys.agree(own, theirs)
 
 
 async def terminate(service: HandleService, message: Message, peer: Peer) -> list[Message]:
@@ -83,13 +37,6 @@ async def terminate(service: HandleService, message: Message, peer: Peer) -> lis
         _check_mac(message, session)
         await handle_state.end_session(connection, session.id)
     return [service.reply(message, EmptyResponse())]
-
-
-async def exchange_key(service: HandleService, message: Message, peer: Peer) -> list[Message]:
-    """Refuse: no session waits for a key, since set_up agrees on it at once."""
-    async with service.registry.database.begin() as connection:
-        await _session(service, connection, message.envelope)
-    raise _failed("the session has its key")
 
 
 async def identity_of(service: HandleService, message: Message) -> Identity | None:
@@ -201,6 +148,8 @@ async def _session(
         raise ProtocolError(
             "there is no such session, or it has ended", code=ResponseCode.SESSION_TIMEOUT
         )
+    if not session.key:
+        raise ProtocolError("the session waits for its key", code=ResponseCode.INVALID_SESSION_KEY)
     return session
 
 
@@ -237,7 +186,5 @@ def _failed(detail: str) -> ProtocolError:
 
 
 HANDLERS: Mapping[int, Handler] = {
-    OpCode.SESSION_SETUP: set_up,
     OpCode.SESSION_TERMINATE: terminate,
-    OpCode.SESSION_EXCHANGE_KEY: exchange_key,
 }

@@ -18,7 +18,6 @@ from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.keys import encode_public_key
 from protocol.handle.message import Message, decode_payload
 from protocol.handle.requests import (
-    ExchangeKeyRequest,
     HandleRequest,
     KeyExchange,
     ResolutionRequest,
@@ -26,13 +25,12 @@ from protocol.handle.requests import (
     ValuesRequest,
 )
 from protocol.handle.responses import EmptyResponse, ResolutionResponse
-from protocol.handle.version import Version
 from registry import handle_state
 from registry.admins import Identity
 from registry.database import Database
 from registry.housekeeping import clean_up
 from registry.metrics import slot
-from resolver.handle import sessions
+from resolver.handle import session_setup
 from resolver.handle.service import Peer
 from tests.integration.handle_support import (
     OTHER_RSA,
@@ -270,34 +268,6 @@ async def test_nobody_fills_the_table_of_sessions(
     assert made.header.response_code == ResponseCode.SUCCESS, "strangers push out strangers alone"
 
 
-async def test_ways_to_a_session_that_are_not_taken(node: Node) -> None:
-    own = encode_public_key(keys.make_key_pair(bytes(range(32))).public)
-    good = SessionSetupRequest(KeyExchange.DIFFIE_HELLMAN, 60, public_key=own)
-    rsa_key = encode_public_key(RSA.public_key())
-    for body, expected in (
-        (replace(good, mode=KeyExchange.CLIENT_CIPHER), ResponseCode.SESSION_FAILED),
-        (replace(good, mode=KeyExchange.SERVER_CIPHER), ResponseCode.SESSION_FAILED),
-        (replace(good, mode=KeyExchange.HANDLE_CIPHER), ResponseCode.SESSION_FAILED),
-        (replace(good, public_key=b"nonsense"), ResponseCode.SESSION_FAILED),
-        (replace(good, public_key=rsa_key), ResponseCode.SESSION_FAILED),
-        (replace(good, identity="no identity/"), ResponseCode.INVALID_HANDLE),
-    ):
-        (answer,) = await node.send(ask(OpCode.SESSION_SETUP, body))
-        assert answer.header.response_code == expected, body.mode
-    old = ask(OpCode.SESSION_SETUP, good)
-    old = replace(old, envelope=replace(old.envelope, version=Version(2, 3), suggested=None))
-    (answer,) = await node.send(old)
-    assert answer.header.response_code == ResponseCode.SESSION_FAILED, "DES is not offered"
-    assert await node.sql("SELECT count(*) FROM handle_sessions") == [(0,)]
-
-    session = await node.session(None)
-    body = ExchangeKeyRequest(b"key")
-    (answer,) = await session.send(session.message(OpCode.SESSION_EXCHANGE_KEY, body))
-    assert answer.header.response_code == ResponseCode.SESSION_FAILED
-    (answer,) = await node.send(ask(OpCode.SESSION_EXCHANGE_KEY, body))
-    assert answer.header.response_code == ResponseCode.SESSION_TIMEOUT
-
-
 async def test_what_is_wrong_with_an_encrypted_message_is_not_told(node: Node) -> None:
     prefix, _, actor = await owned(node)
     session = await proved(node, prefix, actor, encrypted=True)
@@ -379,7 +349,7 @@ async def test_keys_are_exchanged_off_the_event_loop_and_within_bounds(
     assert answer.header.response_code == ResponseCode.SUCCESS
     assert threads, "no key was made"
     assert threading.get_ident() not in threads, "the event loop stands still meanwhile"
-    monkeypatch.setattr(sessions.EXCHANGES, "most", 0)
+    monkeypatch.setattr(session_setup.EXCHANGES, "most", 0)
     (answer,) = await node.send(setup)
     assert answer.header.response_code == ResponseCode.SERVER_BUSY
     assert len(threads) == 1
@@ -389,7 +359,7 @@ async def test_key_exchanges_over_udp_leave_room_for_those_whose_source_is_known
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service, setup = node.services[0], setup_message()
-    monkeypatch.setattr(sessions.EXCHANGES, "taken", sessions.MAX_EXCHANGES_OVER_UDP)
+    monkeypatch.setattr(session_setup.EXCHANGES, "taken", session_setup.MAX_EXCHANGES_OVER_UDP)
     assert await service.answer(setup, Peer("udp", "192.0.2.1")) == [], "a refusal is the last word"
     for transport in ("tcp", "http"):
         (answer,) = await service.answer(setup, Peer(transport, "192.0.2.1"))
