@@ -144,13 +144,35 @@ def test_client_lists_the_identifiers_of_a_prefix(steps: Steps, realm: Realm) ->
     assert listed["messages"] == 3, "50 names in a message"
 
 
-@pytest.mark.parametrize("session", ["session", "session-encrypted"])
-def test_client_works_in_a_session(steps: Steps, session: str) -> None:
+@pytest.mark.parametrize("encrypted", ["", "-encrypted"])
+@pytest.mark.parametrize(
+    "session", ["session", "session-client-key", "session-site-key", "session-handle-key"]
+)
+def test_client_works_in_a_session(steps: Steps, session: str, encrypted: str) -> None:
+    session += encrypted
     for step in ("create", "add", "resolve", "delete"):
         answer = seen(steps, f"{session}-{step}")
         assert (answer["code"], answer["sessions"]) == (1, 1), step
     assert seen(steps, f"{session}-resolve")["values"]["2"] == "DESC in a session"
     assert code(steps, f"{session}-end") is ResponseCode.SUCCESS
+
+
+def test_without_a_name_that_java_knows_the_client_cannot_use_rsa_keys(steps: Steps) -> None:
+    alone = steps["session-client-key-alone"]
+    assert "RSA/EBC/PKCS1" in alone.get("error", ""), f"then the table can say so: {alone}"
+
+
+def test_client_writes_no_session_into_the_key_that_it_sends_to_a_site(steps: Steps) -> None:
+    alone = steps["session-site-key-alone"]
+    assert "session timeout" in alone.get("error", ""), f"then the table can say so: {alone}"
+
+
+def test_client_that_goes_by_an_old_site_is_told_where_that_may_be_the_reason(
+    steps: Steps,
+) -> None:
+    assert code(steps, "old-site-foreign") is ResponseCode.SITE_INFO_OUT_OF_DATE
+    for step in ("resolve", "create", "delete"):
+        assert code(steps, f"old-site-{step}") is ResponseCode.SUCCESS, "what can be done is done"
 
 
 def test_administrator_of_the_node_homes_prefixes(steps: Steps, realm: Realm) -> None:

@@ -5,7 +5,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyFactory;
 import java.security.PrivateKey;
+import java.security.PublicKey;
+import java.security.SecureRandom;
+import java.security.Security;
+import java.security.interfaces.RSAPrivateCrtKey;
 import java.security.spec.PKCS8EncodedKeySpec;
+import java.security.spec.RSAPublicKeySpec;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -19,6 +24,7 @@ import net.handle.hdllib.AdminRecord;
 import net.handle.hdllib.AuthenticationInfo;
 import net.handle.hdllib.ClientSessionTracker;
 import net.handle.hdllib.ClientSideSessionInfo;
+import net.handle.hdllib.Common;
 import net.handle.hdllib.CreateHandleRequest;
 import net.handle.hdllib.CreateHandleResponse;
 import net.handle.hdllib.DeleteHandleRequest;
@@ -40,9 +46,14 @@ import net.handle.hdllib.RemoveValueRequest;
 import net.handle.hdllib.ResolutionRequest;
 import net.handle.hdllib.ResolutionResponse;
 import net.handle.hdllib.SecretKeyAuthenticationInfo;
+import net.handle.hdllib.SessionExchangeKeyRequest;
 import net.handle.hdllib.SessionSetupInfo;
+import net.handle.hdllib.SessionSetupRequest;
+import net.handle.hdllib.SessionSetupResponse;
 import net.handle.hdllib.SimpleConfiguration;
 import net.handle.hdllib.SiteInfo;
+import net.handle.hdllib.Util;
+import net.handle.security.HdlSecurityProvider;
 
 /**
  * Drives net.handle:handle-client against one server and prints a line of JSON for each step.
@@ -58,6 +69,7 @@ public class HandleClientProgram {
     private final int port;
     private final int httpPort;
     private final String prefix;
+    private final PrivateKey privateKey;
     private final AuthenticationInfo key;
     private final AuthenticationInfo wrongKey;
     private final AuthenticationInfo secret;
@@ -84,7 +96,8 @@ public class HandleClientProgram {
         httpPort = Integer.parseInt(args[2]);
         prefix = args[3];
         byte[] owner = utf8("0.NA/" + prefix);
-        key = new PublicKeyAuthenticationInfo(owner, 300, privateKey(args[4]));
+        privateKey = privateKey(args[4]);
+        key = new PublicKeyAuthenticationInfo(owner, 300, privateKey);
         wrongKey = new PublicKeyAuthenticationInfo(owner, 300, privateKey(args[5]));
         secret = new SecretKeyAuthenticationInfo(owner, 301, utf8(args[6]));
         wrongSecret = new SecretKeyAuthenticationInfo(owner, 301, utf8(args[6] + "!"));
@@ -102,7 +115,8 @@ public class HandleClientProgram {
         administration("secret", secret);
         refusals();
         lists();
-        session();
+        oldSite();
+        sessions();
         prefixes();
     }
 
@@ -210,45 +224,114 @@ public class HandleClientProgram {
     }
 
     /** Several operations in one session, which the first of them authenticates. */
-    private void session() {
-        for (boolean encrypted : new boolean[] {false, true}) {
-            String name = encrypted ? "session-encrypted" : "session";
-            SessionSetupInfo setup = new SessionSetupInfo();
-            setup.encrypted = encrypted;
-            ClientSessionTracker tracker = new ClientSessionTracker(setup);
-            String handle = prefix + "/" + name.toUpperCase();
-            HandleValue[] values = {new HandleValue(1, "URL", "https://pumps.example/s"), adminValue()};
-            Request[] requests = {
-                a -> new CreateHandleRequest(utf8(handle), values, a),
-                a -> new AddValueRequest(utf8(handle), new HandleValue(2, "DESC", "in a session"), a),
-                a -> {
-                    ResolutionRequest request = new ResolutionRequest(utf8(handle), null, null, a);
-                    request.ignoreRestrictedValues = false;
-                    return request;
-                },
-                a -> new DeleteHandleRequest(utf8(handle), a),
-            };
-            String[] steps = {"-create", "-add", "-resolve", "-delete"};
-            for (int i = 0; i < requests.length; i++) {
-                Request request = requests[i];
-                step(name + steps[i], () -> {
-                    AbstractRequest made = request.make(key);
-                    made.sessionTracker = tracker;
-                    made.encrypt = encrypted;
-                    Map<String, Object> result = seen(resolver.sendRequestToSite(made, site));
-                    result.put("sessions", tracker.getAllSessions().length);
-                    return result;
-                });
-            }
-            step(name + "-end", () -> {
-                ClientSideSessionInfo[] sessions = tracker.getAllSessions();
-                AbstractRequest request =
-                        new GenericRequest(utf8("/"), AbstractMessage.OC_SESSION_TERMINATE, key);
-                request.sessionTracker = tracker;
-                request.sessionInfo = sessions.length > 0 ? sessions[0] : null;
-                return seen(resolver.sendRequestToSite(request, site));
+    private void sessions() throws Exception {
+        session("session", new SessionSetupInfo());
+        session("session-encrypted", encrypted(new SessionSetupInfo()));
+        SessionSetupInfo unnamed = byClientKey();
+        step("session-client-key-alone", () -> {
+            AbstractRequest request = new CreateHandleRequest(
+                    utf8(prefix + "/SESSION-ALONE"), new HandleValue[] {adminValue()}, key);
+            request.certify = true;
+            return resolver.setupSessionWithServer(request, unnamed, site.servers[0]).sessionKey.length;
+        });
+        Security.addProvider(new NamedAsTheClientDoes());
+        session("session-client-key", byClientKey());
+        session("session-client-key-encrypted", encrypted(byClientKey()));
+        SessionSetupInfo bySite = new SessionSetupInfo(Common.KEY_EXCHANGE_CIPHER_SERVER);
+        step("session-site-key-alone", () -> resolver.setupSessionWithServer(
+                new CreateHandleRequest(utf8(prefix + "/SESSION-ALONE"), new HandleValue[0], key),
+                bySite,
+                site.servers[0]));
+        session("session-site-key", bySite, bySiteKey(bySite));
+        session("session-site-key-encrypted", encrypted(bySite), bySiteKey(bySite));
+        session("session-handle-key", new SessionSetupInfo("0.NA/" + prefix, 300, privateKey));
+        session("session-handle-key-encrypted", encrypted(new SessionSetupInfo("0.NA/" + prefix, 300, privateKey)));
+    }
+
+    private SessionSetupInfo byClientKey() throws Exception {
+        RSAPrivateCrtKey own = (RSAPrivateCrtKey) privateKey;
+        PublicKey half = KeyFactory.getInstance("RSA")
+                .generatePublic(new RSAPublicKeySpec(own.getModulus(), own.getPublicExponent()));
+        return new SessionSetupInfo(Common.KEY_EXCHANGE_CIPHER_CLIENT, half, privateKey);
+    }
+
+    /**
+     * Gives the server a key, encrypted with its own, and returns a tracker that has the session.
+     *
+     * <p>With the messages of the client, but not sent as it does: it writes 0 for the session into the second one.
+     */
+    private ClientSessionTracker bySiteKey(SessionSetupInfo setup) throws Exception {
+        byte[] owner = utf8("0.NA/" + prefix);
+        AbstractRequest first = new SessionSetupRequest(Common.KEY_EXCHANGE_CIPHER_SERVER, owner, 300);
+        SessionSetupResponse begun = (SessionSetupResponse) resolver.sendHdlTcpRequest(first, host, port);
+        byte[] session = new byte[16];
+        new SecureRandom().nextBytes(session);
+        PublicKey theirs = Util.getPublicKeyFromBytes(begun.data, 0);
+        AbstractRequest second = new SessionExchangeKeyRequest(Util.encrypt(theirs, session, 2, 11));
+        second.sessionId = begun.sessionId;
+        AbstractResponse taken = resolver.sendHdlTcpRequest(second, host, port);
+        if (taken.responseCode != AbstractMessage.RC_SUCCESS) throw new IllegalStateException(taken.toString());
+        ClientSideSessionInfo made = new ClientSideSessionInfo(
+                begun.sessionId, session, owner, 300, HdlSecurityProvider.ENCRYPT_ALG_AES, site.servers[0], 2, 11);
+        made.takeValuesFromOption(setup);
+        ClientSessionTracker tracker = new ClientSessionTracker(setup);
+        tracker.putSession(made, site.servers[0], key);
+        return tracker;
+    }
+
+    private static SessionSetupInfo encrypted(SessionSetupInfo setup) {
+        setup.encrypted = true;
+        return setup;
+    }
+
+    private void session(String name, SessionSetupInfo setup) {
+        session(name, setup, new ClientSessionTracker(setup));
+    }
+
+    private void session(String name, SessionSetupInfo setup, ClientSessionTracker tracker) {
+        String handle = prefix + "/" + name.toUpperCase();
+        HandleValue[] values = {new HandleValue(1, "URL", "https://pumps.example/s"), adminValue()};
+        Request[] requests = {
+            a -> new CreateHandleRequest(utf8(handle), values, a),
+            a -> new AddValueRequest(utf8(handle), new HandleValue(2, "DESC", "in a session"), a),
+            a -> {
+                ResolutionRequest request = new ResolutionRequest(utf8(handle), null, null, a);
+                request.ignoreRestrictedValues = false;
+                return request;
+            },
+            a -> new DeleteHandleRequest(utf8(handle), a),
+        };
+        String[] steps = {"-create", "-add", "-resolve", "-delete"};
+        for (int i = 0; i < requests.length; i++) {
+            Request request = requests[i];
+            step(name + steps[i], () -> {
+                AbstractRequest made = request.make(key);
+                made.sessionTracker = tracker;
+                made.encrypt = setup.encrypted;
+                Map<String, Object> result = seen(resolver.sendRequestToSite(made, site));
+                result.put("sessions", tracker.getAllSessions().length);
+                return result;
             });
         }
+        step(name + "-end", () -> {
+            ClientSideSessionInfo[] sessions = tracker.getAllSessions();
+            AbstractRequest request = new GenericRequest(utf8("/"), AbstractMessage.OC_SESSION_TERMINATE, key);
+            request.sessionTracker = tracker;
+            request.sessionInfo = sessions.length > 0 ? sessions[0] : null;
+            return seen(resolver.sendRequestToSite(request, site));
+        });
+    }
+
+    /** What comes of requests by the site as it was once. */
+    private void oldSite() {
+        SiteInfo old = new SiteInfo(site);
+        old.serialNumber = site.serialNumber - 1;
+        step("old-site-resolve", () -> seen(resolver.sendRequestToSite(resolve(prefix + "/HTTP-1"), old)));
+        step("old-site-foreign", () -> seen(resolver.sendRequestToSite(resolve("10.1000/182"), old)));
+        step("old-site-create", () -> seen(resolver.sendRequestToSite(
+                new CreateHandleRequest(utf8(prefix + "/OLD"), new HandleValue[] {adminValue()}, key), old)));
+        step("old-site-delete", () -> seen(resolver.sendRequestToSite(
+                new DeleteHandleRequest(utf8(prefix + "/OLD"), key), old)));
     }
 
     /** What the tools of the client do over interfaces for administration. */
@@ -342,7 +425,11 @@ public class HandleClientProgram {
         try {
             line.put("seen", step.run());
         } catch (Exception error) {
-            line.put("error", error.toString());
+            StringBuilder why = new StringBuilder(error.toString());
+            for (Throwable cause = error.getCause(); cause != null; cause = cause.getCause()) {
+                why.append("; ").append(cause);
+            }
+            line.put("error", why.toString());
             if (error instanceof HandleException) line.put("client_code", ((HandleException) error).getCode());
         }
         System.out.println(GSON.toJson(line));
