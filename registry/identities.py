@@ -76,6 +76,30 @@ async def find_keys(
     return keys or _unreadable(identity)
 
 
+async def digests(database: Database, identity: Identity, find: Find | None) -> frozenset[bytes]:
+    """Return the digests of all keys by which an identity can prove itself now.
+
+    Who has proved to be it before need not do so again as long as the key is among them. Empty for
+    an identity that has none, or that cannot be found. Raises StoreUnavailable.
+    """
+    found: set[bytes] = set()
+    missing: list[str] = []
+    async with database.begin() as connection:
+        for type_ in (PUBLIC_KEY, SECRET_KEY):
+            try:
+                keys = await _kept(connection, identity, type_)
+            except InvalidAdmin:
+                continue  # none of this type
+            if keys is None:
+                missing.append(type_)
+            else:
+                found.update(key.digest for key in keys)
+    if find is not None:
+        for type_ in missing:
+            found.update(key.digest for key in list(await find(identity, type_) or ())[:MAX_KEYS])
+    return frozenset(found)
+
+
 async def keys_of(connection: AsyncConnection, identity: Identity, type_: str) -> list[IdentityKey]:
     """Return the keys of `type_` that `identity` names; several only for index 0.
 

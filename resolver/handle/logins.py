@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from protocol.errors import AuthenticationFailed, IdnodeError, ProtocolError, ResponseCode
+from protocol.errors import AuthenticationFailed, ProtocolError, ResponseCode
 from protocol.handle.header import OpCode
-from protocol.handle.keys import PUBLIC_KEY, SECRET_KEY
 from protocol.handle.message import Message
 from protocol.handle.requests import LoginRequest
 from protocol.handle.responses import EmptyResponse
 from registry.admins import Identity
-from registry.identities import keys_of
+from registry.identities import digests
 from resolver.handle.authenticate import challenge
 from resolver.handle.service import Handler, HandleService, Login, Peer
 
@@ -41,7 +40,7 @@ async def login(service: HandleService, message: Message, peer: Peer) -> list[Me
         raise AuthenticationFailed("the login is of another identity or connection")
     state.session_id, state.wanted = state.wanted, 0
     state.identity = peer.identity
-    state.keys = await _keys(service, peer.identity)
+    state.keys = await digests(service.registry.database, peer.identity, service.find)
     return [service.reply(message, EmptyResponse())]
 
 
@@ -56,7 +55,7 @@ def on_connections(handler: Handler) -> Handler:
         if state is None or not _covers(state, message):
             return await handler(service, message, peer)
         assert state.identity is not None  # noqa: S101  (covered)
-        if not state.keys & await _keys(service, state.identity):
+        if not state.keys & await digests(service.registry.database, state.identity, service.find):
             raise ProtocolError(
                 "the key of the login is no longer there", code=ResponseCode.SESSION_TIMEOUT
             )
@@ -73,18 +72,6 @@ def on_connections(handler: Handler) -> Handler:
 def _covers(state: Login, message: Message) -> bool:
     op_code, session_id = message.header.op_code, message.envelope.session_id
     return state.identity is not None and session_id == state.session_id and op_code in _COVERED
-
-
-async def _keys(service: HandleService, identity: Identity) -> frozenset[bytes]:
-    """Return the digests of the keys by which an identity can prove itself now."""
-    found: set[bytes] = set()
-    async with service.registry.database.begin() as connection:
-        for type_ in (PUBLIC_KEY, SECRET_KEY):
-            try:
-                found.update(key.digest for key in await keys_of(connection, identity, type_))
-            except IdnodeError:
-                continue  # none of this type
-    return frozenset(found)
 
 
 def _without_session(message: Message) -> Message:

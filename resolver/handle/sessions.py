@@ -20,13 +20,12 @@ from protocol.handle import session as keys
 from protocol.handle.credential import MAC, verify_mac
 from protocol.handle.envelope import Envelope
 from protocol.handle.header import OpCode
-from protocol.handle.keys import PUBLIC_KEY, SECRET_KEY
 from protocol.handle.message import Message, decode_payload
 from protocol.handle.responses import EmptyResponse
 from registry import handle_state
 from registry.admins import Identity
 from registry.handle_state import Session
-from registry.identities import IdentityKey, keys_of
+from registry.identities import IdentityKey, digests
 from resolver.handle.service import Handler, HandleService, Peer
 
 
@@ -45,12 +44,20 @@ async def identity_of(service: HandleService, message: Message) -> Identity | No
     The message's counter is then used up. Raises ProtocolError: 500 for a session that is not
     there, 404 without a MAC, 502 for a wrong one, 505 for a counter that was used.
     """
-    async with service.registry.database.begin() as connection:
+    database = service.registry.database
+    async with database.begin() as connection:
+        session = await _session(service, connection, message.envelope)
+    counter = _check_mac(message, session)
+    if session.proved is None:
+        return None
+    # Nothing is locked meanwhile: another server may have to be asked for the key.
+    known = session.proved, session.proof
+    holds = session.proof in await digests(database, session.proved, service.find)
+    async with database.begin() as connection:
         session = await _session(service, connection, message.envelope, lock=True)
-        counter = _check_mac(message, session)
-        if session.proved is None:
+        if (session.proved, session.proof) != known:
             return None
-        if not await _still_holds(connection, session):
+        if not holds:
             await handle_state.prove_session(connection, session, None, None)
             return None
         window = session.window.accept(counter)
@@ -165,20 +172,6 @@ def _check_mac(message: Message, session: Session) -> int:
             "the MAC was not made with the session's key", code=ResponseCode.INVALID_SESSION_KEY
         )
     return credential.counter
-
-
-async def _still_holds(connection: AsyncConnection, session: Session) -> bool:
-    """Whether the identity still has the key with which it proved itself."""
-    if session.proved is None:
-        return False
-    for type_ in (PUBLIC_KEY, SECRET_KEY):
-        try:
-            found = await keys_of(connection, session.proved, type_)
-        except IdnodeError:
-            continue  # none of this type
-        if any(key.digest == session.proof for key in found):
-            return True
-    return False
 
 
 def _failed(detail: str) -> ProtocolError:

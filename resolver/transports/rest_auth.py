@@ -119,11 +119,9 @@ class Gate:
         """Return who has proved to have a session, if the key that did it is still theirs."""
         if session.identity is None:
             return None
-        for type_ in (PUBLIC_KEY, SECRET_KEY):
-            if any(
-                key.digest == session.proof for key in await self._keys(session.identity, type_)
-            ):
-                return session.identity
+        keys = await identities.digests(self.registry.database, session.identity, self.find)
+        if session.proof in keys:
+            return session.identity
         raise AuthenticationFailed("the key that has opened this session is no longer there")
 
     async def _by_password(self, proof: Basic) -> Identity:

@@ -33,12 +33,14 @@ from tests.integration.handle_support import (
     Actor,
     Clock,
     Node,
+    answer_to,
     public_key,
     running,
     secret_key,
     url,
 )
 from tests.integration.test_handle_administer import OK, admin, owned
+from tests.integration.test_handle_logins import connected
 from tests.integration.test_resolver import until
 from tests.integration.test_rest_auth import offered, signed
 
@@ -124,11 +126,43 @@ async def test_an_identity_kept_elsewhere_administers_here(pair: Pair) -> None:
     assert actors == [(f"handle:{pair.agent.identity}",)]
     any_key = Actor(Identity(0, pair.agent.identity.handle), OTHER_RSA)
     assert await pair.create(any_key, "F") == OK, "index 0 is any of its public keys"
+
+
+async def test_in_a_session_they_prove_themselves_once(pair: Pair) -> None:
+    pair.ask_at(pair.there.servers[0].port)
     session = await pair.here.session(pair.agent.identity, encrypted=True)
-    for name in ("G", "H"):
+
+    async def create(name: str, worker: int = 0) -> Message:
         body = ValuesRequest(f"{pair.prefix}/{name}", (url(1),))
-        (made,) = await session.do(pair.agent, OpCode.CREATE_HANDLE, body)
-        assert made.header.response_code == OK
+        message = session.message(OpCode.CREATE_HANDLE, body)
+        (answer,) = await session.send(message, worker=worker)
+        return answer
+
+    challenge = await create("A")
+    (made,) = await session.send(answer_to(challenge, pair.agent))
+    assert made.header.response_code == OK
+    for worker in (0, 1):
+        made = await create(f"B-{worker}", worker)
+        assert made.header.response_code == OK, "challenged though it has proved itself"
+    await pair.away()
+    pair.clock.offset = MAX_TTL + 60
+    before = await pair.here.written()
+    again = await create("C")
+    assert again.header.response_code == ResponseCode.AUTHENTICATION_NEEDED, "its key is not seen"
+    assert await pair.here.written() == before
+
+
+async def test_a_login_is_for_them_too(pair: Pair) -> None:
+    pair.ask_at(pair.there.servers[0].port)
+    async with connected(pair.here) as connection:
+        assert (await connection.login(pair.agent)).header.response_code == OK
+        for name in ("L", "M"):
+            body = ValuesRequest(f"{pair.prefix}/{name}", (url(1),))
+            assert await connection.code(OpCode.CREATE_HANDLE, body) == OK
+        await pair.away()
+        pair.clock.offset = MAX_TTL + 60
+        body = ValuesRequest(f"{pair.prefix}/N", (url(1),))
+        assert await connection.code(OpCode.CREATE_HANDLE, body) == ResponseCode.SESSION_TIMEOUT
 
 
 async def test_who_has_not_the_key_writes_nothing(pair: Pair) -> None:
