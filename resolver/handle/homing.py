@@ -15,11 +15,11 @@ from protocol.handle.requests import HandleRequest
 from protocol.handle.responses import EmptyResponse
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from registry import prefixes, stored
-from registry.admins import Identity
 from registry.prefixes import ACTIVE, HOSTED, PENDING, SUSPENDED
 from registry.services import Record, Work
+from resolver.handle.administrator import Administrator
 from resolver.handle.listing import MAX_LISTED, list_of_names
-from resolver.handle.protected import body, node_work, protected
+from resolver.handle.protected import body, protected
 from resolver.handle.service import Handler, HandleService
 
 _HOME = {PENDING: "approve", SUSPENDED: "resume", ACTIVE: None}
@@ -27,24 +27,24 @@ _UNHOME = {ACTIVE: "suspend", SUSPENDED: None}
 """From the state of a prefix to the step to take; None where it is as wished."""
 
 
-async def home(service: HandleService, message: Message, identity: Identity) -> list[Message]:
+async def home(service: HandleService, message: Message, who: Administrator) -> list[Message]:
     """Serve a prefix: approve one that waits for it, resume a suspended one (300)."""
-    async with node_work(service, message, identity) as work:
+    async with who.node_work() as work:
         await _step(work, message, _HOME, None)
     return [service.reply(message, EmptyResponse())]
 
 
-async def unhome(service: HandleService, message: Message, identity: Identity) -> list[Message]:
+async def unhome(service: HandleService, message: Message, who: Administrator) -> list[Message]:
     """Stop serving a prefix: suspend it (301)."""
-    async with node_work(service, message, identity) as work:
-        reason = f"unhomed over the Handle protocol by {identity}"
+    async with who.node_work() as work:
+        reason = f"unhomed over the Handle protocol by {who.identity}"
         await _step(work, message, _UNHOME, reason[: prefixes.MAX_REASON])
     return [service.reply(message, EmptyResponse())]
 
 
-async def list_homed(service: HandleService, message: Message, identity: Identity) -> list[Message]:
+async def list_homed(service: HandleService, message: Message, who: Administrator) -> list[Message]:
     """List the handles of the prefixes that are served here (302)."""
-    async with node_work(service, message, identity) as work:
+    async with who.node_work() as work:
         served = await stored.served_prefixes(work.connection, MAX_LISTED)
     own = service.registry.node_prefix
     names = [f"{PREFIX_HANDLE_PREFIX}/{prefix}" for prefix in (own, *served)]

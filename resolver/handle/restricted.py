@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from protocol.errors import InsufficientPermission
-from protocol.handle.admin import Permission
 from protocol.handle.keys import SECRET_KEY
 from protocol.handle.message import Message
 from protocol.handle.requests import ResolutionRequest
 from protocol.identifier import Identifier
 from protocol.values import ADMIN_READ, HandleValue, select
-from registry import admins, stored
+from registry import stored
 from resolver.handle.authenticate import challenge, identify
 from resolver.handle.service import HandleService, Peer
 
@@ -39,15 +38,7 @@ async def read(
     identity = await identify(service, message, peer)
     if identity is None:
         return await challenge(service, message, peer)
-    async with service.registry.database.begin() as connection:
-        await admins.authorise(
-            connection,
-            identity,
-            Permission.READ_VALUE,
-            identifier,
-            administrators=service.administrators,
-            node_prefix=service.registry.node_prefix,
-        )
+    await service.administrator(identity, None).check_may_read(identifier)
     if message.envelope.session_id:
         return readable
     return [value for value in readable if value.type.upper() != SECRET_KEY]

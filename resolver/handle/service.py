@@ -21,6 +21,7 @@ from protocol.handle.responses import ErrorResponse, Response
 from registry.admins import Identity
 from registry.identities import Find
 from registry.services import Registry
+from resolver.handle.administrator import Administrator
 from resolver.lookup import Resolver
 from resolver.site import Site
 
@@ -86,6 +87,10 @@ class HandleService:
         self.find = find
         self.clock = clock
         self._handlers = handlers
+
+    def administrator(self, identity: Identity, request_id: str | None) -> Administrator:
+        """Return what somebody can do who has proved to be `identity`."""
+        return Administrator(self.registry, self.administrators, identity, request_id)
 
     async def answer(self, message: Message, peer: Peer) -> list[Message]:
         """Return the response: several messages where a list is long."""

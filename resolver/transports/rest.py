@@ -25,18 +25,20 @@ from protocol.errors import (
     InvalidHandle,
     MalformedRequest,
     ResponseCode,
+    ServerNotResponsible,
 )
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier, check_registrable, unquote
 from protocol.values import HandleValue
 from registry.admins import Identity
 from registry.api.requests import REQUEST_ID
 from registry.http_sessions import Session
+from registry.prefix_handles import owner_prefix
+from resolver.handle.administrator import Administrator
 from resolver.handle.service import HandleService
 from resolver.transports import rest_body
 from resolver.transports.query import Query
 from resolver.transports.rest_auth import SCHEME, Gate
 from resolver.transports.rest_proof import Signed, read, read_parameters
-from resolver.transports.rest_writes import Writer, check_ours
 from resolver.transports.server import HEADERS
 from resolver.transports.short import PATH
 
@@ -109,7 +111,7 @@ class Rest:
         identity = await self.gate.identity(request)
         if identity is None:
             return []
-        return await self._writer(request, identity).hidden(identifier)
+        return await self._administrator(request, identity).hidden(identifier)
 
     async def refuse(self, request: web.Request, error: IdnodeError) -> web.Response:
         """Return the answer to a request that failed."""
@@ -142,9 +144,8 @@ class Rest:
 
         return handler
 
-    def _writer(self, request: web.Request, identity: Identity) -> Writer:
-        service = self.service
-        return Writer(service.registry, service.administrators, identity, request.get(REQUEST_ID))
+    def _administrator(self, request: web.Request, identity: Identity) -> Administrator:
+        return self.service.administrator(identity, request.get(REQUEST_ID))
 
     async def _put(self, request: web.Request) -> web.Response:
         """PUT /api/handles/{id}: create, replace, or with indexes add and replace values."""
@@ -153,15 +154,15 @@ class Rest:
         if query.flag("mintNewSuffix"):
             asked = _mint(asked)
         identifier = self._target(asked)
-        writer = self._writer(request, await self.gate.need(request))
+        who = self._administrator(request, await self.gate.need(request))
         values = await rest_body.read_values(request, _spelled(request) or "")
         overwrite = query.flag("overwrite", default=True)
         if query.selective:
             rest_body.check_indexes(values, query.indexes, various=query.various)
-            created = await writer.put_values(identifier, values, overwrite=overwrite)
+            created = await who.add(identifier, values, overwrite=overwrite)
         else:
             minted = query.flag("mintNewSuffix")
-            created = await writer.put(identifier, values, overwrite=overwrite and not minted)
+            created = await who.put(identifier, values, overwrite=overwrite and not minted)
         return _done(asked, 201 if created else 200)
 
     async def _delete(self, request: web.Request) -> web.Response:
@@ -169,18 +170,18 @@ class Rest:
         query = Query(request.query, write=True)
         asked = _spelled(request) or ""
         identifier = self._target(asked)
-        writer = self._writer(request, await self.gate.need(request))
+        who = self._administrator(request, await self.gate.need(request))
         if query.various:
             raise MalformedRequest("not a whole number", field="index")
         if query.selective:
-            await writer.remove(identifier, query.indexes)
+            await who.remove(identifier, query.indexes)
         else:
-            await writer.delete(identifier)
+            await who.delete(identifier)
         return _done(asked, 200)
 
     def _target(self, text: str) -> Identifier:
         identifier = Identifier.parse(text)
-        check_ours(identifier, self.service.registry.node_prefix)
+        _check_ours(identifier, self.service.registry.node_prefix)
         return check_registrable(identifier)
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -191,12 +192,12 @@ class Rest:
         prefix = Identifier.parse(text)
         if prefix.prefix_key != PREFIX_HANDLE_PREFIX:
             raise InvalidHandle("not a prefix", field="prefix")
-        check_ours(prefix, self.service.registry.node_prefix)
+        _check_ours(prefix, self.service.registry.node_prefix)
         number, size = _number(request, "page", 0), _number(request, "pageSize", MOST_NAMES)
         if size > MOST_NAMES:
             raise MalformedRequest(f"at most {MOST_NAMES}", field="pageSize")
-        writer = self._writer(request, await self.gate.need(request))
-        total, names = await writer.page(prefix.suffix_key, offset=number * size, limit=size)
+        who = self._administrator(request, await self.gate.need(request))
+        total, names = await who.page(prefix.suffix_key, offset=number * size, limit=size)
         return _json(
             {
                 "responseCode": int(ResponseCode.SUCCESS),
@@ -242,6 +243,13 @@ class Rest:
     def _need_private(self, request: web.Request) -> None:
         if not self.gate.is_private(request):
             raise AuthenticationNeeded("sessions are only for TLS")
+
+
+def _check_ours(identifier: Identifier, node_prefix: str) -> None:
+    """Raise ServerNotResponsible for a prefix that is not under the node's."""
+    owner = owner_prefix(identifier)
+    if not f"{owner}.".startswith(f"{node_prefix}."):
+        raise ServerNotResponsible(f"prefix {owner} does not live on this node", field="prefix")
 
 
 async def _preflight(request: web.Request) -> web.StreamResponse:
