@@ -31,8 +31,8 @@ from admin.status import Status
 from admin.waiting import Backoff, wait
 from protocol.errors import IdnodeError, StoreUnavailable
 from registry import metrics
+from registry.accounts.first import ensure_operator
 from registry.database import Database, migrate
-from registry.principals import OPERATOR, ensure_operator
 from resolver.site import ensure_key
 from resolver.transports.tls import TlsContext, ensure_self_signed
 
@@ -270,7 +270,7 @@ async def _ensure_first_operator(url: str, token: str) -> None:
     database = Database(url, pool_size=1)
     try:
         async with database.begin() as connection:
-            await ensure_operator(connection, FIRST_OPERATOR, OPERATOR, token)
+            await ensure_operator(connection, FIRST_OPERATOR, token)
     finally:
         await database.close()
 

@@ -240,6 +240,17 @@ class ServerNotResponsible(IdnodeError):
     slug, title, title_zh = "not-responsible", "Not responsible for this prefix", "非本节点前缀"
 
 
+class TooManyRequests(IdnodeError):
+    """Asked too often: again only after `retry_after` seconds."""
+
+    response_code = ResponseCode.SERVER_BUSY
+    http_status = 429
+    slug, title, title_zh = "too-many-requests", "Too many requests", "请求过于频繁"
+
+    def __init__(self, detail: str, *, retry_after: int):
+        super().__init__(detail, retry_after=retry_after)
+
+
 class StoreUnavailable(IdnodeError):
     """PostgreSQL is away or too slow: nothing can be said of what is not in memory."""
 

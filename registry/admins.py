@@ -35,7 +35,7 @@ from protocol.values import Reference
 from registry import stored
 from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, HOSTED
-from registry.principals import ENTERPRISE, IDENTITY, OPERATOR, Principal
+from registry.principals import APPLICATION, IDENTITY, OPERATOR, Principal
 from registry.schema import prefixes
 
 MAX_GROUPS = 100
@@ -97,7 +97,7 @@ async def authorise(
         raise InvalidAdmin(f"{identity} is no administrator of {identifier}")
     if not _allow(named, permission):
         raise InsufficientPermission(f"{identity} may not do this to {identifier}")
-    return Principal(IDENTITY, ENTERPRISE, _NO_ID, str(identity), enterprise)
+    return Principal(IDENTITY, APPLICATION, _NO_ID, str(identity), enterprise)
 
 
 async def owner_of(

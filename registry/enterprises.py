@@ -1,8 +1,7 @@
-"""Enterprises and their keys."""
+"""Enterprises."""
 
 from __future__ import annotations
 
-import datetime
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,24 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from protocol.errors import HandleExists, InvalidValue, NotFound
-from registry import principals
 from registry.credit_code import check_credit_code
-from registry.principals import ENTERPRISE, OPERATOR, REVIEWER
-from registry.schema import api_keys, enterprises
+from registry.principals import OPERATOR, STAFF
+from registry.schema import enterprises
 from registry.services import Record, Work, check_text
 
 _PHONE = re.compile(r"\+?[0-9][0-9 ()-]{4,30}[0-9]")
 _EMAIL = re.compile(r"[^\s@\x00-\x20]{1,64}@[^\s@.\x00-\x20]+(?:\.[^\s@.\x00-\x20]+)+")
-
-# What a key may show of itself: all but its hash.
-_KEY_COLUMNS = (
-    api_keys.c.id,
-    api_keys.c.label,
-    api_keys.c.created_at,
-    api_keys.c.expires_at,
-    api_keys.c.last_used_at,
-    api_keys.c.revoked_at,
-)
 
 
 async def create(
@@ -69,7 +57,7 @@ def _check_contact(contact: Mapping[str, str]) -> None:
 
 async def get(work: Work, enterprise_id: uuid.UUID) -> Record:
     """Return one enterprise; an enterprise sees itself alone. Raises NotFound."""
-    work.principal.require(OPERATOR, REVIEWER, enterprise=enterprise_id)
+    work.principal.require(*STAFF, enterprise=enterprise_id, scope="enterprise:read")
     query = sa.select(enterprises).where(enterprises.c.id == enterprise_id)
     row = (await work.connection.execute(query)).one_or_none()
     if row is None:
@@ -79,59 +67,11 @@ async def get(work: Work, enterprise_id: uuid.UUID) -> Record:
 
 async def page(work: Work, *, after: uuid.UUID | None, limit: int) -> Sequence[Record]:
     """Return at most `limit` enterprises that the caller may see, by id, those after `after`."""
+    own = work.principal.enterprise_id
+    work.principal.require(*STAFF, enterprise=own, scope="enterprise:read")
     query = sa.select(enterprises).order_by(enterprises.c.id).limit(limit)
-    if work.principal.kind == ENTERPRISE:
-        query = query.where(enterprises.c.id == work.principal.enterprise_id)
+    if own is not None:
+        query = query.where(enterprises.c.id == own)
     if after is not None:
         query = query.where(enterprises.c.id > after)
     return (await work.connection.execute(query)).all()
-
-
-async def issue_key(
-    work: Work, enterprise_id: uuid.UUID, *, label: str | None, expires_at: datetime.datetime | None
-) -> tuple[Record, str]:
-    """Make a key; return its row and the token. For operators and the enterprise itself."""
-    work.principal.require(OPERATOR, enterprise=enterprise_id)
-    if label is not None:
-        check_text(label, "label", maximum=100)
-    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= work.now):
-        raise InvalidValue("not a time to come, with its offset from UTC", field="expires_at")
-    key_id, token = await principals.issue_key(
-        work.connection,
-        enterprise_id,
-        label,
-        expires_at,
-        principal=work.principal,
-        request_id=work.request_id,
-    )
-    query = sa.select(*_KEY_COLUMNS).where(api_keys.c.id == key_id)
-    return (await work.connection.execute(query)).one(), token
-
-
-async def page_keys(
-    work: Work, enterprise_id: uuid.UUID, *, after: uuid.UUID | None, limit: int
-) -> Sequence[Record]:
-    """Return at most `limit` keys of an enterprise, by id, without secrets. Raises NotFound."""
-    await get(work, enterprise_id)
-    query = (
-        sa.select(*_KEY_COLUMNS)
-        .where(api_keys.c.enterprise_id == enterprise_id)
-        .order_by(api_keys.c.id)
-        .limit(limit)
-    )
-    if after is not None:
-        query = query.where(api_keys.c.id > after)
-    return (await work.connection.execute(query)).all()
-
-
-async def revoke_key(work: Work, enterprise_id: uuid.UUID, key_id: uuid.UUID) -> None:
-    """End a key at once; to revoke it again changes nothing. Raises NotFound."""
-    work.principal.require(OPERATOR, enterprise=enterprise_id)
-    one = sa.and_(api_keys.c.id == key_id, api_keys.c.enterprise_id == enterprise_id)
-    revoked = await work.connection.execute(
-        api_keys.update().where(one, api_keys.c.revoked_at.is_(None)).values(revoked_at=work.now)
-    )
-    if revoked.rowcount:
-        await work.audit("key.revoke", str(key_id), {"enterprise_id": str(enterprise_id)})
-    elif not (await work.connection.execute(sa.select(api_keys.c.id).where(one))).first():
-        raise NotFound(f"no key {key_id}")

@@ -10,8 +10,10 @@ import sqlalchemy as sa
 import structlog
 
 from protocol.errors import StoreUnavailable
+from registry.accounts.throttle import KNOWN
 from registry.database import Database
 from registry.idempotency import KEPT
+from registry.principals import SESSION_IDLE
 from registry.store import CHANGES_KEPT_SECONDS
 
 log = structlog.get_logger("idnode.housekeeping")
@@ -142,6 +144,43 @@ TASKS = (
                    WHERE expires_at < now() - make_interval(secs => :age)
                    LIMIT :rows)""",
         rows=1000,
+    ),
+    # A session that goes on has just been used: the condition is looked at again.
+    Task(
+        "sessions",
+        """DELETE FROM sessions
+           WHERE (ends_at < now() OR used_at < now() - make_interval(secs => :age))
+               AND id IN (
+                   SELECT id FROM sessions
+                   WHERE ends_at < now() OR used_at < now() - make_interval(secs => :age)
+                   LIMIT :rows)""",
+        rows=1000,
+        age=SESSION_IDLE.total_seconds(),
+    ),
+    Task(
+        "password_resets",
+        """DELETE FROM password_resets
+           WHERE expires_at < now() - make_interval(secs => :age)
+               AND account_id IN (
+                   SELECT account_id FROM password_resets
+                   WHERE expires_at < now() - make_interval(secs => :age) LIMIT :rows)""",
+        rows=1000,
+    ),
+    # What is known of sources where somebody has signed in is kept as long as it counts.
+    Task(
+        "sign_in_attempts",
+        """DELETE FROM sign_in_attempts
+           WHERE since < now() - interval '1 hour'
+               AND coalesce(signed_in_at, since) < now() - make_interval(
+                   secs => CASE WHEN signed_in_at IS NULL THEN 3600 ELSE :age END)
+               AND (name, source) IN (
+                   SELECT name, source FROM sign_in_attempts
+                   WHERE since < now() - interval '1 hour'
+                       AND coalesce(signed_in_at, since) < now() - make_interval(
+                           secs => CASE WHEN signed_in_at IS NULL THEN 3600 ELSE :age END)
+                   LIMIT :rows)""",
+        rows=1000,
+        age=KNOWN.total_seconds(),
     ),
 )
 

@@ -29,7 +29,7 @@ from protocol.identifier import Identifier
 from protocol.values import MAX_VALUES, check_values
 from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, HOSTED
-from registry.principals import OPERATOR, REVIEWER
+from registry.principals import OPERATOR, STAFF
 from registry.schema import audit_log, identifier_history, identifiers, prefixes
 from registry.services import Record, Work, check_text
 
@@ -310,14 +310,14 @@ async def _target(work: Work, identifier: Identifier) -> tuple[int | None, list[
     """
     owner = owner_prefix(identifier)
     if owner == work.node_prefix:  # it is not registered: it is the node's own
-        work.principal.require(OPERATOR)
+        work.principal.require(OPERATOR, scope="identifiers:write")
         row = (await work.connection.execute(_LOCKED, _key(identifier))).one_or_none()
         return (row.version, row.values_) if row is not None else (None, [])
     at = _key(identifier) | {"at_owner": owner}
     row = (await work.connection.execute(_TARGET, at)).one_or_none()
     if row is None:
         raise ServerNotResponsible(f"prefix {owner} is not registered here")
-    work.principal.require(OPERATOR, enterprise=row.enterprise_id)
+    work.principal.require(OPERATOR, enterprise=row.enterprise_id, scope="identifiers:write")
     if row.hosting != HOSTED:
         raise Conflict(f"prefix {owner} is delegated: register at its own node")
     if row.status != ACTIVE:
@@ -328,13 +328,13 @@ async def _target(work: Work, identifier: Identifier) -> tuple[int | None, list[
 async def _may_read(work: Work, identifier: Identifier) -> None:
     prefix = owner_prefix(identifier)
     if prefix == work.node_prefix:
-        work.principal.require(OPERATOR, REVIEWER)
+        work.principal.require(*STAFF, scope="identifiers:read")
         return
     query = sa.select(prefixes.c.enterprise_id).where(prefixes.c.prefix == prefix)
     owner = await work.connection.scalar(query)
     if owner is None:
         raise ServerNotResponsible(f"prefix {prefix} is not registered here")
-    work.principal.require(OPERATOR, REVIEWER, enterprise=owner)
+    work.principal.require(*STAFF, enterprise=owner, scope="identifiers:read")
 
 
 async def _write(

@@ -21,7 +21,7 @@ from protocol import typed
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
 from protocol.identifier import check_prefix
 from registry import outbox, prefix_handles
-from registry.principals import ENTERPRISE, OPERATOR, REVIEWER
+from registry.principals import OPERATOR, REVIEWER, STAFF
 from registry.schema import enterprises, prefixes
 from registry.services import Record, Work, check_text
 
@@ -69,7 +69,7 @@ async def apply(
     the field, InvalidHandle for a bad prefix, HandleExists for a taken one, NotFound and Conflict
     for an enterprise that is unknown or closed.
     """
-    work.principal.require(OPERATOR, enterprise=enterprise_id)
+    work.principal.require(OPERATOR, enterprise=enterprise_id, scope="enterprise:write")
     record = _check_site(hosting, site)
     if prefix is not None:
         _check_child(work.node_prefix, prefix)
@@ -153,7 +153,7 @@ async def get(work: Work, prefix: str) -> Record:
     row = (await work.connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound(f"no prefix {prefix}")
-    work.principal.require(OPERATOR, REVIEWER, enterprise=row.enterprise_id)
+    work.principal.require(*STAFF, enterprise=row.enterprise_id, scope="enterprise:read")
     return row
 
 
@@ -161,9 +161,11 @@ async def page(
     work: Work, *, status: str | None, after: str | None, limit: int
 ) -> Sequence[Record]:
     """Return at most `limit` prefixes that the caller may see, in order of their bytes."""
+    own = work.principal.enterprise_id
+    work.principal.require(*STAFF, enterprise=own, scope="enterprise:read")
     query = sa.select(prefixes).order_by(prefixes.c.prefix).limit(limit)
-    if work.principal.kind == ENTERPRISE:
-        query = query.where(prefixes.c.enterprise_id == work.principal.enterprise_id)
+    if own is not None:
+        query = query.where(prefixes.c.enterprise_id == own)
     if status is not None:
         query = query.where(prefixes.c.status == status)
     if after is not None:
@@ -190,7 +192,7 @@ async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> R
     Raises NotFound, InvalidValue for a reason that is missing, and Conflict if the state does
     not allow the step.
     """
-    work.principal.require(OPERATOR, REVIEWER)
+    work.principal.require(OPERATOR, REVIEWER, scope="enterprise:write")
     step = STEPS[name]
     if reason is not None:
         check_text(reason, "reason", maximum=MAX_REASON)

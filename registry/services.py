@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.errors import InvalidValue
 from registry import audit, metrics, principals
+from registry.accounts.passwords import Passwords
 from registry.database import Database
 from registry.principals import Principal
 
@@ -30,7 +31,7 @@ class Registry:
 
     node_prefix: the prefix of this node, such as ``88.118``; enterprises get its children.
     changed: told after commit, so that the cache of this process forgets at once.
-    clock: returns Unix seconds.
+    clock: returns Unix seconds. passwords: works out their hashes, a bounded number at once.
     """
 
     database: Database
@@ -38,6 +39,7 @@ class Registry:
     changed: Changed
     row: metrics.Row
     clock: Callable[[], float] = time.time
+    passwords: Passwords = field(default_factory=Passwords)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,24 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from protocol.errors import BodyTimeout, IdnodeError, MalformedRequest, TooLarge
-from registry.api import docs, enterprises, identifiers, imports, openapi, prefixes, problems
-from registry.api.requests import REGISTRY, REQUEST_ID
+from registry.api import (
+    accounts,
+    docs,
+    enterprises,
+    identifiers,
+    imports,
+    keys,
+    openapi,
+    prefixes,
+    problems,
+)
+from registry.api.requests import REGISTRY, REQUEST_ID, Handler
 from registry.services import Registry
 
 __all__ = ["MAX_BODY_BYTES", "REGISTRY", "make_app"]
@@ -29,8 +38,6 @@ _WRITES = ("PUT", "DELETE")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 def make_app(registry: Registry) -> web.Application:
     """Return the application: /api/v1/*, /openapi.json and /docs.
@@ -40,7 +47,7 @@ def make_app(registry: Registry) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_observe, _problems])
     app[REGISTRY] = registry
     app.on_response_prepare.extend((_name_request, _close_if_late))
-    for resource in (enterprises, prefixes, identifiers, imports):
+    for resource in (accounts, enterprises, keys, prefixes, identifiers, imports):
         app.add_routes(resource.routes)
     document = openapi.document()
     app.add_routes(

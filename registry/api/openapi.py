@@ -77,6 +77,8 @@ def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in names],
         "responses": {},
     }
+    if not operation.bearer:
+        result["security"] = []
     if operation.request is not None or operation.request_media != ("application/json",):
         schema = schema_of.get(operation.request, {})
         result["requestBody"] = {

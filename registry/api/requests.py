@@ -36,6 +36,8 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 _MEMBER = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
 
@@ -69,6 +71,11 @@ async def read_body(request: web.Request, type_: type[T], *, optional: bool = Fa
     InvalidValue with the field, and what `bearer` raises.
     """
     bearer(request)
+    return await read_open_body(request, type_, optional=optional)
+
+
+async def read_open_body(request: web.Request, type_: type[T], *, optional: bool = False) -> T:
+    """Read the JSON body of a request that needs no bearer token; otherwise as `read_body`."""
     if request.body_exists:
         _check_content_type(request)
     raw = await read_whole(request)
@@ -168,6 +175,15 @@ def page_after(request: web.Request, kind: str) -> str | None:
     """Return the position after which a page of the list `kind` starts. Raises MalformedRequest."""
     cursor = request.query.get("cursor")
     return None if cursor is None else cursors.decode(kind, cursor)
+
+
+def after_id(request: web.Request, kind: str) -> uuid.UUID | None:
+    """Return `page_after` of a list in the order of ids. Raises MalformedRequest."""
+    position = page_after(request, kind)
+    try:
+        return None if position is None else uuid.UUID(position)
+    except ValueError:
+        raise MalformedRequest("not a cursor of this list", field="cursor") from None
 
 
 def cut_page(

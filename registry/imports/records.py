@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.errors import NotFound
-from registry.principals import OPERATOR
+from registry.principals import AUDITOR, OPERATOR, STAFF
 from registry.schema import import_errors, imports
 from registry.services import Record, Work
 
@@ -58,13 +58,15 @@ async def page(
 
 
 def _visible(work: Work) -> list[sa.ColumnElement[bool]]:
-    """Operators see all imports, an enterprise its own, anybody else none."""
-    if work.principal.role == OPERATOR:
+    """Operators and auditors see all imports, an enterprise its own, anybody else none."""
+    own = work.principal.enterprise_id
+    work.principal.require(*STAFF, enterprise=own, scope="imports")
+    if work.principal.role in (OPERATOR, AUDITOR):
         return []
     # The import of an operator has no enterprise; neither has a reviewer, who shall not see it.
-    if work.principal.enterprise_id is None:
+    if own is None:
         return [sa.false()]
-    return [imports.c.enterprise_id == work.principal.enterprise_id]
+    return [imports.c.enterprise_id == own]
 
 
 async def errors(

@@ -48,7 +48,7 @@ async def begin(work: Work, format_: str, prefix: str | None) -> uuid.UUID:
     for a prefix that is not hosted here and active.
     """
     enterprise_id = work.principal.enterprise_id
-    work.principal.require(OPERATOR, enterprise=enterprise_id)
+    work.principal.require(OPERATOR, enterprise=enterprise_id, scope="imports")
     if prefix is not None:
         await _check_prefix(work, prefix)
     made: uuid.UUID = (

@@ -17,14 +17,21 @@ def _status(node: Node, token: str) -> int:
         return status
 
 
+def _signs_in(node: Node, name: str, password: str) -> bool:
+    answer = node.call("POST", "/api/v1/sessions", {"name": name, "password": password})
+    return answer.status == 201 and _status(node, answer.json["token"]) == 200
+
+
 def test_users_and_keys_are_made_beside_a_running_node_and_without_one(directory: Path) -> None:
     with serve(directory) as node:
         added = command("user", "add", "desk", "--role", "reviewer", cwd=directory)
         assert added.returncode == 0, added.stderr
-        assert _status(node, added.stdout.strip()) == 200
+        assert _signs_in(node, "desk", added.stdout.strip())
+        own = command("key", "issue", "--account", "desk", "--days", "1", cwd=directory)
+        assert _status(node, own.stdout.strip()) == 200
         again = command("user", "add", "desk", "--role", "reviewer", cwd=directory)
         assert again.returncode == 1
-        assert "desk is there already" in again.stderr
+        assert "the name desk is taken" in again.stderr
 
         node.register([])
         (enterprise,) = node.get("/api/v1/enterprises").json["items"]
@@ -32,7 +39,8 @@ def test_users_and_keys_are_made_beside_a_running_node_and_without_one(directory
         assert _status(node, json.loads(issued.stdout)["key"]) == 200
         unknown = "00000000-0000-4000-8000-000000000000"
         assert command("key", "issue", unknown, cwd=directory).returncode == 1
-        assert command("key", "issue", "35", cwd=directory).returncode == 2
+        for wrong in (("35",), (), (enterprise["id"], "--account", "desk")):
+            assert command("key", "issue", *wrong, cwd=directory).returncode == 2
 
     late = command("user", "add", "late", "--role", "operator", "--json", cwd=directory)
     assert late.returncode == 0, late.stderr
@@ -40,7 +48,7 @@ def test_users_and_keys_are_made_beside_a_running_node_and_without_one(directory
         "the command stops the PostgreSQL that it started"
     )
     with serve(directory) as node:
-        assert _status(node, json.loads(late.stdout)["token"]) == 200
+        assert _signs_in(node, "late", json.loads(late.stdout)["password"])
 
 
 def test_resolve_prints_values_and_fails_for_what_is_not_registered(

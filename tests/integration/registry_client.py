@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import datetime
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from registry import principals
+from registry.accounts import keys, people
+from registry.accounts.keys import Owner
+from registry.accounts.passwords import Passwords
 from registry.api.app import make_app
 from registry.credit_code import check_character
 from registry.database import Database
 from registry.metrics import Row, private_row
+from registry.principals import SYSTEM
 from registry.schema import metadata
-from registry.services import Registry
+from registry.services import Registry, Work
 
 CONTACT = {"name": "Node desk", "phone": "+86 592 5550100", "email": "node@example.com"}
 SITE = {
@@ -116,12 +122,23 @@ class Node:
             }
 
 
+async def staff_key(connection: AsyncConnection, name: str, role: str) -> str:
+    """Make an account of the node, which has no password, and return a key of it."""
+    now = datetime.datetime.now(datetime.UTC)
+    work = Work(connection, SYSTEM, "88.118", now)
+    row = await people.create(work, Passwords(), name=name, role=role)
+    _, token = await keys.issue(work, Owner(account_id=row.id))
+    return token
+
+
 @contextlib.asynccontextmanager
-async def running(database: Database) -> AsyncIterator[Node]:
+async def running(
+    database: Database, clock: Callable[[], float] = time.time
+) -> AsyncIterator[Node]:
     """Run the registry on `database`."""
     async with database.begin() as connection:
-        operator = await principals.create_operator(connection, "root", "operator")
-        reviewer = await principals.create_operator(connection, "desk", "reviewer")
+        operator = await staff_key(connection, "root", "operator")
+        reviewer = await staff_key(connection, "desk", "reviewer")
     changes: list[tuple[str, Sequence[str] | None]] = []
     row = private_row()
     registry = Registry(
@@ -129,6 +146,7 @@ async def running(database: Database) -> AsyncIterator[Node]:
         node_prefix="88.118",
         changed=lambda prefix, keys: changes.append((prefix, keys)),
         row=row,
+        clock=clock,
     )
     client = TestClient(TestServer(make_app(registry)))
     await client.start_server()

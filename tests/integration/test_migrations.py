@@ -89,7 +89,7 @@ async def test_audit_log_can_not_be_altered(database: Database) -> None:
 async def test_errors_of_the_database_do_not_tell_what_was_to_be_written(
     database: Database,
 ) -> None:
-    statement = sa.text("INSERT INTO operators (name, role, token_key) VALUES (:name, 'x', :key)")
+    statement = sa.text("INSERT INTO sessions (source, token_key) VALUES (:name, :key)")
     with pytest.raises(sa.exc.DBAPIError) as raised:
         async with database.begin() as connection:
             await connection.execute(statement, {"name": "n", "key": b"a-secret"})

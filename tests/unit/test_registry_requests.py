@@ -88,7 +88,7 @@ def test_chinese_is_given_to_who_prefers_it(header: str, chinese: bool) -> None:
 
 
 def test_tokens_are_fresh_say_whose_they_are_and_can_be_sent() -> None:
-    tokens = {new_token(kind) for kind in ("operator", "enterprise") for _ in range(100)}
+    tokens = {new_token(kind) for kind in ("operator", "key") for _ in range(100)}
     assert len(tokens) == 200
     assert {token[:4] for token in tokens} == {"ido_", "idn_"}
     assert all(is_token(token) and len(token) > 40 for token in tokens)

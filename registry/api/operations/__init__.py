@@ -5,12 +5,21 @@ A file a resource has its TAG (in English and Chinese), the PARAMETERS of its ow
 
 from __future__ import annotations
 
-from registry.api.operations import common, enterprises, identifiers, imports, prefixes
+from registry.api.operations import (
+    accounts,
+    common,
+    enterprises,
+    identifiers,
+    imports,
+    keys,
+    prefixes,
+)
 from registry.api.operations.model import Answers, Operation, Parameter
 
 __all__ = ["OPERATIONS", "PARAMETERS", "TAGS", "Answers", "Operation", "Parameter"]
 
 _RESOURCES = {
+    "accounts": accounts,
     "enterprises": enterprises,
     "prefixes": prefixes,
     "identifiers": identifiers,
@@ -21,7 +30,7 @@ TAGS: dict[str, tuple[str, str]] = {name: each.TAG for name, each in _RESOURCES.
 
 PARAMETERS: dict[str, Parameter] = {
     name: parameter
-    for each in (common, *_RESOURCES.values())
+    for each in (common, keys, *_RESOURCES.values())
     for name, parameter in each.PARAMETERS.items()
 }
 

@@ -41,7 +41,7 @@ OPERATIONS = (
         "getIdentifier",
         "Read an identifier as registered",
         "查询标识",
-        "operator, reviewer, the enterprise that holds the prefix",
+        "operator, reviewer, auditor, the enterprise that holds the prefix",
         {
             200: Answers("The identifier", bodies.Identifier, headers=("ETag",)),
             304: Answers("Not changed", headers=("ETag",)),
@@ -78,7 +78,7 @@ OPERATIONS = (
         "getHistory",
         "List what an identifier said, the newest first",
         "标识变更历史",
-        "operator, reviewer, the enterprise that holds the prefix",
+        "operator, reviewer, auditor, the enterprise that holds the prefix",
         {200: Answers("A page, the present version included", bodies.HistoryPage)},
         parameters=PAGE,
         refused=(404,),

@@ -22,6 +22,7 @@ class Operation:
 
     who: which roles may. request: the struct of the JSON body. parameters: keys of PARAMETERS.
     refused: the statuses with which it may be refused, beside those of every operation.
+    bearer: whether it takes a bearer token.
     """
 
     method: str
@@ -37,11 +38,13 @@ class Operation:
     parameters: tuple[str, ...] = ()
     refused: tuple[int, ...] = ()
     notes: str = ""
+    group: str = ""
+    bearer: bool = True
 
     @property
     def tag(self) -> str:
-        """The resource it belongs to: the first part of the path after /api/v1."""
-        return self.path.split("/")[3]
+        """The resource it belongs to: `group`, or the first part of the path after /api/v1."""
+        return self.group or self.path.split("/")[3]
 
 
 @dataclass(frozen=True)
