@@ -39,6 +39,8 @@ RELOADABLE = frozenset(
         "tls_cert",
         "tls_key",
         "udp_responses_per_second",
+        "public_url",
+        "label_font",
     }
 )
 """Settings that SIGHUP brings into force; the others need a start."""
@@ -46,6 +48,9 @@ RELOADABLE = frozenset(
 Port = Annotated[int, Meta(ge=0, le=65535)]
 PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^/]+")]
+PublicUrl = Annotated[
+    str, Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%/-]*)?$", max_length=200)
+]
 Identities = Annotated[str, Meta(pattern=r"^([0-9]+:[^,\s]+(,[0-9]+:[^,\s]+)*)?$")]
 HandleServerAt = Annotated[
     str,
@@ -67,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_url: PostgresUrl | None = None
     data_dir: Path = Path("var")
     bind: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    public_url: PublicUrl | None = None
+    label_font: Path | None = None
     http_port: Port = 8000
     https_port: Port = 0
     tls_cert: Path | None = None
@@ -89,6 +96,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     shutdown_seconds: Annotated[float, Meta(gt=0, le=600)] = 10.0
+
+
+def public_url(settings: Settings) -> str | None:
+    """Return where anybody reaches the public port, without a slash at its end.
+
+    Where it is not set, that is the address it is bound to; None if that is every address.
+    """
+    if settings.public_url is not None:
+        return settings.public_url.rstrip("/")
+    if settings.bind in ("0.0.0.0", "::"):  # noqa: S104
+        return None
+    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+    return f"http://{host}:{settings.http_port}"
 
 
 class SettingsError(Exception):
@@ -121,7 +141,8 @@ def load(
     settings = Settings(**values)
     if settings.tls_key is not None and settings.tls_cert is None:
         raise SettingsError("tls_key: there is no tls_cert that it belongs to")
-    paths = {name: getattr(settings, name) for name in ("data_dir", "tls_cert", "tls_key")}
+    names = ("data_dir", "tls_cert", "tls_key", "label_font")
+    paths = {name: getattr(settings, name) for name in names}
     found = {name: directory / path for name, path in paths.items() if path is not None}
     return msgspec.structs.replace(settings, **found)
 

@@ -8,7 +8,7 @@ import time
 import structlog
 
 from admin import child, datadir
-from admin.settings import Settings
+from admin.settings import Settings, public_url
 from admin.waiting import wait
 from registry.api.app import make_app
 from registry.database import Database
@@ -61,7 +61,14 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         node_prefix=settings.prefix,
         site=site.record,
     )
-    registry = Registry(database, settings.prefix, resolver.forget, row)
+    registry = Registry(
+        database,
+        settings.prefix,
+        resolver.forget,
+        row,
+        public_url=public_url(settings),
+        label_font=settings.label_font,
+    )
     find = _find(settings)
     handle = HandleService(
         resolver,

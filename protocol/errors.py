@@ -262,6 +262,17 @@ class StoreUnavailable(IdnodeError):
         super().__init__(detail, retry_after=retry_after)
 
 
+class Busy(IdnodeError):
+    """As much of this is under way as the node does at once: the same may succeed soon."""
+
+    response_code = ResponseCode.SERVER_BUSY
+    http_status = 503
+    slug, title, title_zh = "busy", "Busy", "系统繁忙"
+
+    def __init__(self, detail: str, *, retry_after: int = 5):
+        super().__init__(detail, retry_after=retry_after)
+
+
 class PeerUnavailable(IdnodeError):
     """Another server that was asked does not answer."""
 

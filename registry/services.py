@@ -7,6 +7,7 @@ import datetime
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +33,9 @@ class Registry:
     node_prefix: the prefix of this node, such as ``88.118``; enterprises get its children.
     changed: told after commit, so that the cache of this process forgets at once.
     clock: returns Unix seconds. passwords: works out their hashes, a bounded number at once.
+    public_url: where anybody reaches the public port, ``https://host``, without a slash at its
+    end; None where nobody has said.
+    label_font: TrueType font that labels are printed in; None for those of the PDF reader.
     """
 
     database: Database
@@ -40,6 +44,8 @@ class Registry:
     row: metrics.Row
     clock: Callable[[], float] = time.time
     passwords: Passwords = field(default_factory=Passwords)
+    public_url: str | None = None
+    label_font: Path | None = None
 
 
 @dataclass(frozen=True)

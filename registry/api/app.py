@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -18,6 +19,7 @@ from registry.api import (
     identifiers,
     imports,
     keys,
+    labels,
     openapi,
     prefixes,
     problems,
@@ -46,8 +48,9 @@ def make_app(registry: Registry) -> web.Application:
     """
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_observe, _problems])
     app[REGISTRY] = registry
+    app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
     app.on_response_prepare.extend((_name_request, _close_if_late))
-    for resource in (accounts, enterprises, keys, prefixes, identifiers, imports):
+    for resource in (accounts, enterprises, keys, prefixes, labels, identifiers, imports):
         app.add_routes(resource.routes)
     document = openapi.document()
     app.add_routes(

@@ -27,13 +27,13 @@ from registry.api.requests import (
 from registry.identifiers import Condition, etag, parse_tags
 
 PATH = "/api/v1/identifiers/"
-RESERVED = ("history", "proof")
+RESERVED = ("history", "label", "proof")
 
 
 async def put(request: web.Request) -> web.Response:
     """PUT /api/v1/identifiers/{prefix}/{suffix}."""
     body = await read_body(request, bodies.NewIdentifier)
-    identifier, when = _identifier(request), _condition(request)
+    identifier, when = path_identifier(request), _condition(request)
     async with open_work(request) as work:
         row, created = await identifiers.put(
             work, identifier, values=body.values, template=body.template, when=when
@@ -43,7 +43,7 @@ async def put(request: web.Request) -> web.Response:
 
 async def get(request: web.Request) -> web.Response:
     """GET /api/v1/identifiers/{prefix}/{suffix}."""
-    identifier, when = _identifier(request), _condition(request)
+    identifier, when = path_identifier(request), _condition(request)
     async with open_work(request) as work:
         row = await identifiers.get(work, identifier)
     if when.match is not None:
@@ -56,7 +56,7 @@ async def get(request: web.Request) -> web.Response:
 async def patch(request: web.Request) -> web.Response:
     """PATCH /api/v1/identifiers/{prefix}/{suffix}."""
     body = await read_body(request, bodies.IdentifierPatch)
-    identifier, when = _identifier(request), _condition(request)
+    identifier, when = path_identifier(request), _condition(request)
     async with open_work(request) as work:
         row = await identifiers.patch(
             work, identifier, values=body.values, remove=body.remove, when=when
@@ -66,7 +66,7 @@ async def patch(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE /api/v1/identifiers/{prefix}/{suffix}."""
-    identifier, when = _identifier(request), _condition(request)
+    identifier, when = path_identifier(request), _condition(request)
     async with open_work(request) as work:
         await identifiers.delete(work, identifier, when=when)
     return web.Response(status=204)
@@ -74,7 +74,7 @@ async def delete(request: web.Request) -> web.Response:
 
 async def history(request: web.Request) -> web.Response:
     """GET /api/v1/identifiers/{prefix}/{suffix}/history."""
-    identifier = _identifier(request, sub_resource="history")
+    identifier = path_identifier(request, sub_resource="history")
     kind = f"history of {identifier.key}"
     limit, position = page_limit(request), page_after(request, kind)
     before = None if position is None else _version(position)
@@ -99,8 +99,11 @@ def _version(position: str) -> int:
     return int(position)
 
 
-def _identifier(request: web.Request, *, sub_resource: str | None = None) -> Identifier:
-    """Read the identifier out of the path as it was sent: aiohttp's own decoding is lenient."""
+def path_identifier(request: web.Request, *, sub_resource: str | None = None) -> Identifier:
+    """Return the identifier out of the path as it was sent: aiohttp's own decoding is lenient.
+
+    sub_resource: the name after it. Raises InvalidHandle.
+    """
     raw_prefix, _, raw_suffix = request.rel_url.raw_path.removeprefix(PATH).partition("/")
     if sub_resource is not None:
         raw_suffix = raw_suffix.removesuffix(f"/{sub_resource}")

@@ -8,17 +8,15 @@ import io
 import uuid
 from collections.abc import Sequence
 
-import structlog
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from protocol.errors import IdnodeError, MalformedRequest, TooLarge, UnsupportedMediaType
+from protocol.errors import MalformedRequest, TooLarge, UnsupportedMediaType
 from protocol.identifier import check_prefix
 from registry import idempotency
 from registry.api.bodies import imports as bodies
 from registry.api.requests import (
     REGISTRY,
-    REQUEST_ID,
     answer,
     cut_page,
     open_work,
@@ -29,11 +27,10 @@ from registry.api.requests import (
     struct,
     to_response,
 )
+from registry.api.streams import cut_off
 from registry.idempotency import Answer
 from registry.imports import records, uploads
 from registry.services import Record, Work
-
-log = structlog.get_logger("idnode.api")
 
 FORMATS = {"text/csv": "csv", "application/x-ndjson": "ndjson"}
 
@@ -166,21 +163,8 @@ async def errors(request: web.Request) -> web.StreamResponse:
                 )
         await response.write_eof()
     except Exception as error:  # whatever it is, an answer to it would stand within this one
-        _cut_off(request, error)
+        cut_off(request, error)
     return response
-
-
-def _cut_off(request: web.Request, error: Exception) -> None:
-    """End the connection within the body: its status said success, which it no longer is."""
-    log.warning(
-        "answer_cut_off",
-        request_id=request.get(REQUEST_ID),
-        error=repr(error),
-        cause=repr(error.__cause__),
-        exc_info=not isinstance(error, IdnodeError | ConnectionError),
-    )
-    if request.transport is not None:
-        request.transport.abort()
 
 
 def _csv(rows: Sequence[tuple[str, ...]]) -> bytes:

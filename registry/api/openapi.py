@@ -108,7 +108,10 @@ def _answer(answer: Answers, schema_of: dict[Any, Any]) -> dict[str, Any]:
             for name in answer.headers
         }
     if answer.body is not None:
-        result["content"] = {answer.media_type: {"schema": schema_of[answer.body]}}
+        schema = schema_of[answer.body]
+        result["content"] = {
+            media: {"schema": schema} for media in (answer.media_type, *answer.others)
+        }
     return result
 
 

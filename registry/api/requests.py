@@ -86,6 +86,18 @@ async def read_open_body(request: web.Request, type_: type[T], *, optional: bool
     return decode_json(raw, type_)
 
 
+def read_query(request: web.Request, type_: type[T]) -> T:
+    """Read the query of a request that has a bearer token.
+
+    Raises InvalidValue with the parameter, and what `bearer` raises.
+    """
+    bearer(request)
+    try:
+        return msgspec.convert(dict(request.query), type_, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+
+
 async def read_whole(request: web.Request) -> bytes:
     """Return the body of a request. Raises BodyTimeout where it does not come in BODY_SECONDS."""
     try:

@@ -12,6 +12,7 @@ from registry.api.operations import (
     identifiers,
     imports,
     keys,
+    labels,
     prefixes,
 )
 from registry.api.operations.model import Answers, Operation, Parameter
@@ -24,6 +25,7 @@ _RESOURCES = {
     "prefixes": prefixes,
     "identifiers": identifiers,
     "imports": imports,
+    "labels": labels,
 }
 
 TAGS: dict[str, tuple[str, str]] = {name: each.TAG for name, each in _RESOURCES.items()}

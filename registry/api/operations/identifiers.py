@@ -12,7 +12,7 @@ PARAMETERS = {
     "suffix": Parameter(
         "path",
         "The rest of the identifier, UTF-8, percent-encoded; plain slashes are allowed. A suffix"
-        " that ends in /history or /proof is written with %2Fhistory or %2Fproof at its end.",
+        " that ends in /history, /label or /proof is written with %2F before that word.",
     ),
 }
 

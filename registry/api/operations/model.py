@@ -8,12 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answers:
-    """One answer: what it means and its body; without a body where `body` is None."""
+    """One answer: what it means and its body; without a body where `body` is None.
+
+    others: media types that it may be of instead.
+    """
 
     means: str
     body: Any = None
     media_type: str = "application/json"
     headers: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,171 @@
+"""/api/v1/labels, and the label of one identifier."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+import msgspec
+from aiohttp import web
+
+from protocol.errors import Busy, Conflict, InvalidValue
+from protocol.identifier import Identifier
+from registry.api.bodies import labels as bodies
+from registry.api.identifiers import PATH, path_identifier
+from registry.api.requests import REGISTRY, open_work, read_body, read_query
+from registry.api.streams import cut_off
+from registry.labels import archive, links, pictures, selection, symbols
+from registry.labels.pictures import Measures
+from registry.labels.symbols import Symbol
+
+MAX_AT_ONCE = 4
+"""Requests for many labels that one process works on."""
+
+STREAM_SECONDS = 300.0
+"""Time in which an archive of pictures must have been taken."""
+
+PLACES: web.AppKey[asyncio.Semaphore] = web.AppKey("labels", asyncio.Semaphore)
+"""MAX_AT_ONCE places."""
+
+_UNPLAIN = re.compile(r"[^A-Za-z0-9.-]+")
+
+Labels = Sequence[tuple[Identifier, Symbol]]
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET /api/v1/identifiers/{prefix}/{suffix}/label."""
+    how = read_query(request, bodies.Label)
+    identifier = (await _registered(request, [path_identifier(request, sub_resource="label")]))[0]
+    symbol = symbols.encode(_link(request, identifier), how.symbol, how.level)
+    body = _picture(identifier, symbol, how.format, _measures(how))
+    return web.Response(
+        body=body,
+        headers={
+            "Content-Type": pictures.MEDIA_TYPES[how.format],
+            "Content-Security-Policy": "default-src 'none'",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+async def many(request: web.Request) -> web.StreamResponse:
+    """POST /api/v1/labels."""
+    body = await read_body(request, bodies.NewLabels)
+    _check_parts(body)
+    identifiers = await _registered(request, _selected(body))
+    places = request.app[PLACES]
+    if places.locked():
+        raise Busy("the node makes as many labels as it does at once")
+    async with places:
+        labels = []
+        for identifier in identifiers:
+            text = _link(request, identifier)
+            labels.append((identifier, symbols.encode(text, body.symbol, body.level)))
+            await asyncio.sleep(0)  # a label takes a millisecond: others have their turn
+        if body.format == "pdf":
+            return await _sheets(request, body, labels)
+        return await _archive(request, body, labels)
+
+
+def _check_parts(body: bodies.NewLabels) -> None:
+    """Refuse parts that would be without effect. Raises InvalidValue."""
+    if (body.identifiers is None) == (body.range is None):
+        raise InvalidValue("give identifiers or range, one of them", field="identifiers")
+    if body.format == "pdf":
+        if body.module_mm is not None:
+            raise InvalidValue("on a sheet modules are as large as fits", field="module_mm")
+    elif body.sheet is not None:
+        raise InvalidValue("pictures stand on no sheet", field="sheet")
+    if body.format != "png" and body.dpi is not None:
+        raise InvalidValue("only a png has pixels", field="dpi")
+
+
+def _selected(body: bodies.NewLabels) -> list[Identifier]:
+    if body.range is not None:
+        return selection.members(body.range.prefix, body.range.first, body.range.last)
+    return selection.listed(body.identifiers or ())
+
+
+async def _registered(request: web.Request, identifiers: Sequence[Identifier]) -> list[Identifier]:
+    async with open_work(request) as work:
+        await selection.check_owner(work, identifiers)
+    return await selection.registered(request.app[REGISTRY].database, identifiers)
+
+
+def _link(request: web.Request, identifier: Identifier) -> str:
+    public_url = request.app[REGISTRY].public_url
+    if public_url is None:
+        raise Conflict("the node does not know its public address: set IDNODE_PUBLIC_URL")
+    return links.link(public_url, identifier)
+
+
+def _measures(how: bodies.Label | bodies.NewLabels) -> Measures:
+    given = {name: getattr(how, name) for name in ("module_mm", "dpi", "quiet_zone")}
+    return Measures(**{name: value for name, value in given.items() if value is not None})
+
+
+def _picture(identifier: Identifier, symbol: Symbol, format_: str, measures: Measures) -> bytes:
+    if format_ == pictures.PNG:
+        return pictures.png(symbol, measures)
+    return pictures.svg(symbol, str(identifier), measures)
+
+
+async def _sheets(request: web.Request, body: bodies.NewLabels, labels: Labels) -> web.Response:
+    # What makes PDF takes 15 MB, which a worker that never prints can do without.
+    from registry.labels.sheets import Layout, Sheets  # noqa: PLC0415
+
+    sheet = msgspec.structs.asdict(body.sheet or bodies.Sheet())
+    layout = Layout(**sheet, quiet_zone=body.quiet_zone)
+    title = " - ".join(dict.fromkeys(str(labels[at][0]) for at in (0, -1)))
+    document = Sheets(layout, title=title, font_file=request.app[REGISTRY].label_font)
+    for identifier, symbol in labels:
+        document.add(symbol, str(identifier))
+        await asyncio.sleep(0)
+    made = await asyncio.to_thread(document.finish)
+    return web.Response(body=made, headers=_attachment("application/pdf", "labels.pdf"))
+
+
+async def _archive(
+    request: web.Request, body: bodies.NewLabels, labels: Labels
+) -> web.StreamResponse:
+    measures = _measures(body)
+    # The largest is drawn before the answer begins: where it can be, all can.
+    _picture(*max(labels, key=lambda label: label[1].size), body.format, measures)
+    files = (
+        (
+            _file_name(number, identifier, body.format),
+            _picture(identifier, symbol, body.format, measures),
+        )
+        for number, (identifier, symbol) in enumerate(labels, 1)
+    )
+    response = web.StreamResponse(headers=_attachment("application/zip", "labels.zip"))
+    await response.prepare(request)
+    try:
+        async with asyncio.timeout(STREAM_SECONDS):
+            for piece in archive.zipped(files):
+                await response.write(piece)
+                await asyncio.sleep(0)
+            await response.write_eof()
+    except Exception as error:  # whatever it is, an answer to it would stand within this one
+        cut_off(request, error)
+    return response
+
+
+def _file_name(number: int, identifier: Identifier, format_: str) -> str:
+    """Return a name that sorts in the order of the labels and is harmless in any file system."""
+    return f"{number:04d}-{_UNPLAIN.sub('_', str(identifier))[:100]}.{format_}"
+
+
+def _attachment(media_type: str, name: str) -> dict[str, str]:
+    return {
+        "Content-Type": media_type,
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+routes: list[web.RouteDef] = [
+    web.get(PATH + "{prefix}/{suffix:(?s:.+)}/label", one, allow_head=False),
+    web.post("/api/v1/labels", many),
+]
