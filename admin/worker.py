@@ -79,7 +79,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         find=find,
     )
     app = make_app(registry)
-    rest = Rest(handle, Gate(registry, plain=settings.plain_auth, find=find))
+    rest = Rest(handle, Gate(registry, handle.guesses, plain=settings.plain_auth, find=find))
     add_routes(app, resolver, rest)
     rest.add_routes(app)
     add_tunnel(app, HandleEndpoint(handle, row))

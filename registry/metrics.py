@@ -94,6 +94,12 @@ METRICS = (
         "counter",
         (("reason", ("rate", "size", "busy", "malformed")),),
     ),
+    Metric(
+        "idnode_secrets_refused",
+        "Proofs of identity by a secret that were wrong, or not looked at after too many such.",
+        "counter",
+        (("reason", ("wrong", "limit")),),
+    ),
     Metric("idnode_cache_entries", "Identifiers in the cache.", "gauge"),
     Metric("idnode_cache_bytes", "Bytes that the cache holds.", "gauge"),
     Metric("idnode_cache_evictions", "Entries pushed out for want of room.", "counter"),

@@ -90,7 +90,7 @@ async def answer(service: HandleService, message: Message, peer: Peer) -> list[M
     asked = replace(original, envelope=envelope)
     claimed = Identity(given.index, given.handle)
     try:
-        key = await _verify(service, waiting.nonce, original, given)
+        key = await _verify(service, peer, waiting.nonce, original, given)
         if original.envelope.session_id:
             await sessions.prove(service, original, claimed, key)
     except IdnodeError as error:
@@ -105,7 +105,7 @@ async def answer(service: HandleService, message: Message, peer: Peer) -> list[M
 
 
 async def _verify(
-    service: HandleService, nonce: bytes, original: Message, given: ChallengeAnswer
+    service: HandleService, peer: Peer, nonce: bytes, original: Message, given: ChallengeAnswer
 ) -> IdentityKey:
     """Return the key with which the answer was made. Raises IdnodeError."""
     if given.type not in (PUBLIC_KEY, SECRET_KEY):
@@ -115,7 +115,14 @@ async def _verify(
     claimed = Identity(given.index, given.handle)
     keys = await find_keys(service.registry.database, claimed, given.type, service.find)
     digest = digest_request(negotiate(original.envelope.peer), original.content)
-    key = await first_that_holds(keys, given.answer, nonce, digest)
+
+    async def find() -> IdentityKey | None:
+        return await first_that_holds(keys, given.answer, nonce, digest)
+
+    if given.type == SECRET_KEY:
+        key = await service.guesses.check(peer.address, claimed, find)
+    else:  # nobody guesses a private key
+        key = await find()
     if key is None:
         raise AuthenticationFailed("the answer was not made with the key of that identity")
     return key
@@ -130,7 +137,11 @@ async def verify(service: HandleService, message: Message, peer: Peer) -> list[M
     try:
         async with service.registry.database.begin() as connection:
             keys = await keys_of(connection, identity, SECRET_KEY)
-        key = await first_that_holds(keys, asked.answer, asked.nonce, asked.digest)
+        key = await service.guesses.check(
+            peer.address,
+            identity,
+            lambda: first_that_holds(keys, asked.answer, asked.nonce, asked.digest),
+        )
     except (AuthenticationFailed, InvalidAdmin):
         key = None
     except ProtocolError as error:

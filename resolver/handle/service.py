@@ -22,6 +22,7 @@ from registry.admins import Identity
 from registry.identities import Find
 from registry.services import Registry
 from resolver.handle.administrator import Administrator
+from resolver.handle.guesses import Guesses
 from resolver.lookup import Resolver
 from resolver.site import Site
 
@@ -86,6 +87,7 @@ class HandleService:
         self.administrators = administrators
         self.find = find
         self.clock = clock
+        self.guesses = Guesses(registry.row, registry.clock)
         self._handlers = handlers
 
     def administrator(self, identity: Identity, request_id: str | None) -> Administrator:

@@ -26,6 +26,7 @@ from protocol.errors import (
     MalformedRequest,
     ResponseCode,
     ServerNotResponsible,
+    TooManyRequests,
 )
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier, check_registrable, unquote
 from protocol.values import HandleValue
@@ -125,6 +126,8 @@ class Rest:
         status = _STATUS.get(code, error.http_status)
         if isinstance(error, AuthenticationFailed):
             status, body = 401, b""
+        elif isinstance(error, TooManyRequests):
+            status = error.http_status
         elif status == 401 and not self.gate.is_private(request):
             status = 403  # nothing that it could say would help
         if status == 401:

@@ -21,6 +21,7 @@ from registry.admins import Identity
 from registry.http_sessions import Session
 from registry.identities import Find, IdentityKey
 from registry.services import Registry
+from resolver.handle.guesses import Guesses
 from resolver.handle.proofs import CHECKS
 from resolver.transports.rest_proof import Basic, Signed, certified, read
 from resolver.transports.tls_object import TlsObject
@@ -32,11 +33,13 @@ SCHEME = "Handle"
 class Gate:
     """Lets requests in by who sends them.
 
-    plain: also over HTTP without TLS, from this machine, as one who develops needs it.
+    guesses: holds back who guesses secrets. plain: also over HTTP without TLS, from this machine,
+    as one who develops needs it.
     find: finds the keys of identities that live elsewhere.
     """
 
     registry: Registry
+    guesses: Guesses
     plain: bool = False
     find: Find | None = None
 
@@ -54,7 +57,7 @@ class Gate:
             return None
         proof = read(header)
         if isinstance(proof, Basic):
-            return await self._by_password(proof)
+            return await self._by_password(request, proof)
         if proof.client_cert or proof.session_id:
             identity, _ = await self.by_signature(request, proof)
             return identity
@@ -106,7 +109,7 @@ class Gate:
         if proof.client_cert:
             key = await self._by_certificate(request)
         elif session is not None and proof.signature:
-            key = await self._by_nonce(session, proof)
+            key = await self._by_nonce(request, session, proof)
         else:
             return (await self._still(session) if session else None), session
         if session is not None:
@@ -124,22 +127,36 @@ class Gate:
             return session.identity
         raise AuthenticationFailed("the key that has opened this session is no longer there")
 
-    async def _by_password(self, proof: Basic) -> Identity:
-        for key in await self._keys(proof.identity, SECRET_KEY):
-            if proof.holds(key.data):
-                return key.identity
-        raise AuthenticationFailed("the password is not the secret of that identity")
+    async def _by_password(self, request: web.Request, proof: Basic) -> Identity:
+        keys = await self._keys(proof.identity, SECRET_KEY)
 
-    async def _by_nonce(self, session: Session, proof: Signed) -> IdentityKey:
+        async def find() -> IdentityKey | None:
+            return next((key for key in keys if proof.holds(key.data)), None)
+
+        claimed = proof.identity if keys else None
+        key = await self.guesses.check(request.remote, claimed, find)
+        if key is None:
+            raise AuthenticationFailed("the password is not the secret of that identity")
+        return key.identity
+
+    async def _by_nonce(self, request: web.Request, session: Session, proof: Signed) -> IdentityKey:
         if proof.identity is None:
             raise AuthenticationFailed("the signature is nobody's", field="id")
         keys = await self._keys(proof.identity, proof.type)
-        key = await CHECKS.take(
-            lambda: next((key for key in keys if proof.holds(session.nonce, key)), None)
-        )
-        if key is not None:
-            return key
-        raise AuthenticationFailed("the signature was not made with the key of that identity")
+
+        async def find() -> IdentityKey | None:
+            return await CHECKS.take(
+                lambda: next((key for key in keys if proof.holds(session.nonce, key)), None)
+            )
+
+        if proof.type == SECRET_KEY:
+            claimed = proof.identity if keys else None
+            key = await self.guesses.check(request.remote, claimed, find)
+        else:  # nobody guesses a private key
+            key = await find()
+        if key is None:
+            raise AuthenticationFailed("the signature was not made with the key of that identity")
+        return key
 
     async def _by_certificate(self, request: web.Request) -> IdentityKey:
         certificate = _certificate(request)

@@ -200,7 +200,7 @@ async def running(
         resolver, registry, site, handlers=HANDLERS, administrators=frozenset((ADMIN_ID,))
     )
     app = make_app(registry)
-    rest = Rest(service, Gate(registry, plain=plain, find=find))
+    rest = Rest(service, Gate(registry, service.guesses, plain=plain, find=find))
     add_routes(app, resolver, rest)
     rest.add_routes(app)
     await resolver.start()

@@ -33,6 +33,7 @@ from registry.admins import Identity, authorise
 from registry.database import Database
 from registry.housekeeping import clean_up
 from resolver.handle import proofs
+from resolver.handle.guesses import SOURCE_LIMIT, WINDOW_SECONDS
 from resolver.handle.service import Peer
 from tests.integration.handle_support import (
     NODE_ADMIN,
@@ -98,6 +99,23 @@ async def test_wrong_keys(node: Node) -> None:
             (Actor(Identity(300, "20.500/elsewhere"), RSA), ResponseCode.UNABLE_TO_AUTHENTICATE),
         ):
             assert await node.code(actor, OpCode.CREATE_HANDLE, body) == expected, actor.identity
+
+
+async def test_secrets_are_not_guessed(node: Node) -> None:
+    prefix, _, owner = await owned(node)
+    identity = Identity(301, f"0.NA/{prefix}")
+    body = ValuesRequest(f"{prefix}/X", (url(1),))
+    async with nothing_written(node):
+        for number in range(SOURCE_LIMIT):
+            guess = Actor(identity, b"guess %d" % number)
+            code = await node.code(guess, OpCode.CREATE_HANDLE, body)
+            assert code == ResponseCode.AUTHENTICATION_FAILED
+        for secret in (b"another", SECRET):
+            code = await node.code(Actor(identity, secret), OpCode.CREATE_HANDLE, body)
+            assert code == ResponseCode.SERVER_BUSY
+    node.clock.offset += WINDOW_SECONDS
+    assert await node.code(Actor(identity, SECRET), OpCode.CREATE_HANDLE, body) == 1
+    assert await node.code(owner, OpCode.DELETE_HANDLE, HandleRequest(f"{prefix}/X")) == 1
 
 
 async def test_proofs_that_cannot_be_read(node: Node) -> None:

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from registry import http_sessions
 from registry.housekeeping import clean_up
+from registry.metrics import slot
+from resolver.handle.guesses import SOURCE_LIMIT, WINDOW_SECONDS
 from tests.integration import rest_support
 from tests.integration.rest_support import (
     KEY_ID,
@@ -148,6 +150,24 @@ async def test_an_empty_secret_opens_nothing(front: Front) -> None:
         PREFIX,
     )
     assert (await put(front, basic(secret=""))).status == 401
+
+
+async def test_passwords_are_not_guessed(front: Front) -> None:
+    for number in range(SOURCE_LIMIT):
+        assert (await put(front, basic(secret=f"guess {number}"))).status == 401
+    for auth in (basic(secret="another guess"), basic()):
+        refused = await put(front, auth)
+        assert refused.status == 429
+        assert 0 < int(refused.headers["Retry-After"]) <= WINDOW_SECONDS
+        assert "WWW-Authenticate" not in refused.headers
+    session_id, nonce = offered(await put(front, None))
+    signature = with_secret(session_id, nonce, "HMAC-SHA256")
+    assert (await put(front, signature)).status == 429, "nor by another way to say a secret"
+    session_id, nonce = offered(await put(front, None))
+    assert (await put(front, signed(session_id, nonce, front.key))).status == 201, (
+        "a private key is no guess"
+    )
+    assert front.service.registry.row.cells[slot("idnode_secrets_refused", "limit")] == 3
 
 
 async def test_a_password_may_be_sent_as_it_is(front: Front) -> None:
