@@ -28,33 +28,56 @@ _UNHOME = {ACTIVE: "suspend", SUSPENDED: None}
 
 
 async def home(service: HandleService, message: Message, who: Administrator) -> list[Message]:
-    """Serve a prefix: approve one that waits for it, resume a suspended one (300)."""
-    async with who.node_work() as work:
-        await _step(work, message, _HOME, None)
+    """Serve a prefix (300)."""
+    await serve(who, body(message, HandleRequest).handle)
     return [service.reply(message, EmptyResponse())]
 
 
 async def unhome(service: HandleService, message: Message, who: Administrator) -> list[Message]:
-    """Stop serving a prefix: suspend it (301)."""
-    async with who.node_work() as work:
-        reason = f"unhomed over the Handle protocol by {who.identity}"
-        await _step(work, message, _UNHOME, reason[: prefixes.MAX_REASON])
+    """Stop serving a prefix (301)."""
+    await stop_serving(who, body(message, HandleRequest).handle)
     return [service.reply(message, EmptyResponse())]
 
 
 async def list_homed(service: HandleService, message: Message, who: Administrator) -> list[Message]:
     """List the handles of the prefixes that are served here (302)."""
+    return list_of_names(service, message, await served(who, MAX_LISTED))
+
+
+async def serve(who: Administrator, handle: str) -> None:
+    """Approve a prefix that waits for it, or resume a suspended one.
+
+    handle: ``0.NA/<prefix>``, or the prefix alone. Raises InvalidHandle, InvalidAdmin, and
+    ProtocolError, code 5, for what is neither.
+    """
     async with who.node_work() as work:
-        served = await stored.served_prefixes(work.connection, MAX_LISTED)
-    own = service.registry.node_prefix
-    names = [f"{PREFIX_HANDLE_PREFIX}/{prefix}" for prefix in (own, *served)]
-    return list_of_names(service, message, names)
+        await _step(work, handle, _HOME, None)
+
+
+async def stop_serving(who: Administrator, handle: str) -> None:
+    """Suspend a prefix. Raises as `serve` does."""
+    async with who.node_work() as work:
+        reason = f"unhomed over the Handle protocol by {who.identity}"
+        await _step(work, handle, _UNHOME, reason[: prefixes.MAX_REASON])
+
+
+async def served(who: Administrator, limit: int) -> list[str]:
+    """Return the handle of the node's own prefix, and of at most `limit` that are served here.
+
+    Raises InvalidAdmin.
+    """
+    async with who.node_work() as work:
+        others = await stored.served_prefixes(work.connection, limit)
+    return [f"{PREFIX_HANDLE_PREFIX}/{prefix}" for prefix in (work.node_prefix, *others)]
 
 
 async def _step(
-    work: Work, message: Message, steps: Mapping[str, str | None], reason: str | None
+    work: Work, handle: str, steps: Mapping[str, str | None], reason: str | None
 ) -> None:
-    prefix = _place(message).suffix_key
+    place = Identifier.parse(handle)
+    if place.prefix_key != PREFIX_HANDLE_PREFIX:
+        raise InvalidHandle(f"{place} is not the handle of a prefix", field="handle")
+    prefix = place.suffix_key
     row = await _prefix(work, prefix)
     if row.hosting != HOSTED:
         raise _denied(f"prefix {prefix} is served by its own node")
@@ -70,13 +93,6 @@ async def _prefix(work: Work, prefix: str) -> Record:
         return await prefixes.get(work, prefix)
     except NotFound:
         raise _denied(f"nobody has applied for prefix {prefix}") from None
-
-
-def _place(message: Message) -> Identifier:
-    place = Identifier.parse(body(message, HandleRequest).handle)
-    if place.prefix_key != PREFIX_HANDLE_PREFIX:
-        raise InvalidHandle(f"{place} is not the handle of a prefix", field="handle")
-    return place
 
 
 def _denied(detail: str) -> ProtocolError:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -36,20 +35,17 @@ from registry.http_sessions import Session
 from registry.prefix_handles import owner_prefix
 from resolver.handle.administrator import Administrator
 from resolver.handle.service import HandleService
-from resolver.transports import rest_body
+from resolver.transports import rest_body, rest_node
 from resolver.transports.query import Query
+from resolver.transports.rest_answers import PRIVATE, done, json_response, page_asked
 from resolver.transports.rest_auth import SCHEME, Gate
+from resolver.transports.rest_node import PREFIXES, VERIFICATIONS
 from resolver.transports.rest_proof import Signed, read, read_parameters
 from resolver.transports.server import HEADERS
 from resolver.transports.short import PATH
 
 SESSIONS = "/api/sessions"
-MOST_NAMES = 10_000
-"""Names in one page of a list."""
-
 _THIS = "this"
-_MOST_DIGITS = 9
-_PRIVATE = ("Cache-Control", "no-store")
 _PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
@@ -99,9 +95,16 @@ class Rest:
         router.add_get(session, self._answering(self._session))
         router.add_put(session, self._answering(self._authenticate))
         router.add_delete(session, self._answering(self._end_session))
-        for path in (PATH.rstrip("/"), one, SESSIONS, session, "/api/site"):
+        prefix, verification = PREFIXES + "/{prefix:.*}", VERIFICATIONS + "/{id:.*}"
+        router.add_get(PREFIXES, self._administering(rest_node.list_prefixes))
+        for path in (PREFIXES, prefix):
+            router.add_post(path, self._administering(rest_node.home))
+            router.add_delete(path, self._administering(rest_node.unhome))
+        router.add_get(verification, self._answering(self._verify))
+        paths = (PATH.rstrip("/"), one, SESSIONS, session, "/api/site", PREFIXES, prefix)
+        for path in (*paths, verification):
             router.add_route("OPTIONS", path, _preflight)
-        others = "/api/{path:(?!(?:v1|handles|sessions|site)(?:/|$)).*}"
+        others = "/api/{path:(?!(?:v1|handles|sessions|site|prefixes|verifications)(?:/|$)).*}"
         router.add_route("*", others, self._answering(_unknown))
 
     async def hidden(self, request: web.Request, identifier: Identifier) -> list[HandleValue]:
@@ -120,7 +123,7 @@ class Rest:
         handle = _spelled(request)
         message = error.detail if error.field is None else f"{error.field}: {error.detail}"
         body = json_api.answer_code(handle, code, message)
-        headers = CIMultiDict((*HEADERS, _PRIVATE))
+        headers = CIMultiDict((*HEADERS, PRIVATE))
         if error.retry_after is not None:
             headers["Retry-After"] = str(error.retry_after)
         status = _STATUS.get(code, error.http_status)
@@ -139,6 +142,7 @@ class Rest:
     def _answering(
         self, answer: Callable[[web.Request], Awaitable[web.Response]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+
         async def handler(request: web.Request) -> web.StreamResponse:
             try:
                 return await answer(request)
@@ -146,6 +150,15 @@ class Rest:
                 return await self.refuse(request, error)
 
         return handler
+
+    def _administering(
+        self, answer: Callable[[web.Request, Administrator], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def proved(request: web.Request) -> web.Response:
+            identity = await self.gate.need(request)
+            return await answer(request, self._administrator(request, identity))
+
+        return self._answering(proved)
 
     def _administrator(self, request: web.Request, identity: Identity) -> Administrator:
         return self.service.administrator(identity, request.get(REQUEST_ID))
@@ -166,7 +179,7 @@ class Rest:
         else:
             minted = query.flag("mintNewSuffix")
             created = await who.put(identifier, values, overwrite=overwrite and not minted)
-        return _done(asked, 201 if created else 200)
+        return done(asked, 201 if created else 200)
 
     async def _delete(self, request: web.Request) -> web.Response:
         """DELETE /api/handles/{id}: all of it, or the values with some indexes."""
@@ -180,7 +193,7 @@ class Rest:
             await who.remove(identifier, query.indexes)
         else:
             await who.delete(identifier)
-        return _done(asked, 200)
+        return done(asked, 200)
 
     def _target(self, text: str) -> Identifier:
         identifier = Identifier.parse(text)
@@ -196,12 +209,10 @@ class Rest:
         if prefix.prefix_key != PREFIX_HANDLE_PREFIX:
             raise InvalidHandle("not a prefix", field="prefix")
         _check_ours(prefix, self.service.registry.node_prefix)
-        number, size = _number(request, "page", 0), _number(request, "pageSize", MOST_NAMES)
-        if size > MOST_NAMES:
-            raise MalformedRequest(f"at most {MOST_NAMES}", field="pageSize")
+        number, size = page_asked(request)
         who = self._administrator(request, await self.gate.need(request))
         total, names = await who.page(prefix.suffix_key, offset=number * size, limit=size)
-        return _json(
+        return json_response(
             {
                 "responseCode": int(ResponseCode.SUCCESS),
                 "prefix": text,
@@ -214,7 +225,10 @@ class Rest:
 
     async def _site(self, request: web.Request) -> web.Response:
         """GET /api/site: our own HS_SITE."""
-        return _json(typed.site_to_json(self.service.site.record))
+        return json_response(typed.site_to_json(self.service.site.record))
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        return await rest_node.verify(request, self.service.registry.database, self.gate.guesses)
 
     async def _new_session(self, request: web.Request) -> web.Response:
         """POST /api/sessions: a nonce to sign."""
@@ -241,7 +255,7 @@ class Rest:
         self._need_private(request)
         if not await self.gate.end(_session_id(request)):
             raise HandleNotFound("there is no such session, or it has ended", field="sessionId")
-        return web.Response(status=204, headers=dict((*HEADERS[1:], _PRIVATE)))
+        return web.Response(status=204, headers=dict((*HEADERS[1:], PRIVATE)))
 
     def _need_private(self, request: web.Request) -> None:
         if not self.gate.is_private(request):
@@ -282,15 +296,6 @@ def _mint(text: str) -> str:
     return text + str(uuid.uuid4()).upper()
 
 
-def _number(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
-        raise MalformedRequest("not a whole number", field=name)
-    return int(text)
-
-
 def _session_id(request: web.Request) -> str:
     name = request.match_info["id"]
     if name != _THIS:
@@ -328,14 +333,4 @@ def _session(session: Session, identity: Identity | None, *, status: int = 200) 
         body |= {"authenticated": True, "id": str(identity)}
     elif status == 200:
         body["authenticated"] = False
-    return _json(body, status)
-
-
-def _done(handle: str, status: int) -> web.Response:
-    body = json_api.answer_code(handle, ResponseCode.SUCCESS)
-    return web.Response(body=body, status=status, headers=dict((*HEADERS, _PRIVATE)))
-
-
-def _json(body: object, status: int = 200) -> web.Response:
-    headers = dict((*HEADERS, _PRIVATE))
-    return web.Response(body=msgspec.json.encode(body), status=status, headers=headers)
+    return json_response(body, status)

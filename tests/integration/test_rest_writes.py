@@ -17,6 +17,7 @@ from tests.integration.rest_support import (
     PREFIX,
     Front,
     basic,
+    let_administrator_in,
     value,
 )
 
@@ -228,13 +229,7 @@ async def test_a_prefix_is_listed_page_by_page_for_its_administrators(front: Fro
 
 
 async def test_an_administrator_of_the_node_may_write_everywhere(front: Front) -> None:
-    await front.sql.execute(
-        """INSERT INTO identifiers (prefix, suffix_key, suffix, values)
-           SELECT '0.NA', '88.118', '88.118', jsonb_agg(v || '{"index": 300}')
-           FROM identifiers, jsonb_array_elements(values) AS v
-           WHERE prefix = '0.NA' AND suffix_key = $1 AND v ->> 'type' = 'HS_SECKEY'""",
-        PREFIX,
-    )
+    await let_administrator_in(front)
     for name in (f"{PREFIX}/X", "88.118/own"):
         made = await front.ask("PUT", f"/api/handles/{name}", value(1, "x"), basic(ADMIN_ID))
         assert (made.status, made.code) == (201, 1), name
