@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from registry.schema import audit_log
@@ -36,3 +37,23 @@ async def append(  # noqa: PLR0917
             "request_id": request_id,
         },
     )
+
+
+WRITER = "idnode.actor"
+"""Setting of a transaction that says who writes; triggers put it into the history."""
+
+
+def naming(actor: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return an expression that names the writer for the statements after it, to the end of the
+    transaction.
+    """  # noqa: D205
+    only_this_transaction = True
+    return sa.func.set_config(WRITER, actor, only_this_transaction, type_=sa.Text)
+
+
+_NAME = sa.select(naming(sa.bindparam("actor", type_=sa.Text)))
+
+
+async def name_writer(connection: AsyncConnection, actor: str) -> None:
+    """Name the writer until the transaction ends."""
+    await connection.execute(_NAME, {"actor": actor})

@@ -1,4 +1,4 @@
-"""Identifiers: create, replace, change, delete, and what they said before.
+"""Identifiers: create, replace, change, delete. What they said before: registry/history.py.
 
 A write is five round trips: BEGIN, the caller, the prefix with the identifier (both locked, the
 prefix only against a change of its state, which so never passes a write that it forbids), the row
@@ -27,10 +27,11 @@ from protocol.errors import (
 )
 from protocol.identifier import Identifier
 from protocol.values import MAX_VALUES, check_values
+from registry import audit
 from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import OPERATOR, STAFF
-from registry.schema import audit_log, identifier_history, identifiers, prefixes
+from registry.schema import audit_log, identifiers, prefixes
 from registry.services import Record, Work, check_text
 
 MAX_VALUES_BYTES = 1024 * 1024
@@ -67,7 +68,8 @@ def _target_statement() -> sa.Select[Any]:
     owner = sa.func.prefix_to_write(_OWNER).table_valued(
         *(sa.column(column.name, column.type) for column in columns), name="owner"
     )
-    return sa.select(owner, there.c.version, there.c.values_).select_from(
+    writer = audit.naming(sa.bindparam("by_actor", type_=sa.Text))
+    return sa.select(owner, there.c.version, there.c.values_, writer).select_from(
         owner.outerjoin(there, sa.true())
     )
 
@@ -80,7 +82,7 @@ def _logged(statement: Any, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
         .from_select(
             ["actor", "action", "subject", "detail", "request_id"],
             sa.select(
-                sa.bindparam("actor", type_=sa.Text),
+                sa.bindparam("by_actor", type_=sa.Text),
                 sa.bindparam("action", type_=sa.Text),
                 sa.bindparam("subject", type_=sa.Text),
                 sa.func.jsonb_build_object("version", written.c.version),
@@ -233,52 +235,12 @@ async def delete(work: Work, identifier: Identifier, *, when: Condition) -> None
 
 async def get(work: Work, identifier: Identifier) -> Record:
     """Return one identifier of a prefix that the caller may see. Raises HandleNotFound."""
-    await _may_read(work, identifier)
+    await may_read(work, identifier)
     query = sa.select(*_CURRENT).where(*_SAME)
     row = (await work.connection.execute(query, _key(identifier))).one_or_none()
     if row is None:
         raise HandleNotFound(f"{identifier} is not registered")
     return row
-
-
-async def history(
-    work: Work, identifier: Identifier, *, before: int | None, limit: int
-) -> Sequence[Record]:
-    """Return at most `limit` versions, the newest first, the present one included.
-
-    before: only versions lower than this. Raises HandleNotFound if there never was one.
-    """
-    await _may_read(work, identifier)
-    past = identifier_history
-    versions = sa.union_all(
-        sa.select(
-            identifiers.c.version,
-            identifiers.c.prefix,
-            identifiers.c.suffix,
-            _values.label("values_"),
-            identifiers.c.template,
-            identifiers.c.updated_at.label("valid_from"),
-            sa.cast(sa.null(), past.c.valid_to.type).label("valid_to"),
-            sa.false().label("deleted"),
-        ).where(*_SAME),
-        sa.select(
-            past.c.version,
-            past.c.prefix,
-            past.c.suffix,
-            past.c["values"],
-            past.c.template,
-            past.c.valid_from,
-            past.c.valid_to,
-            past.c.deleted,
-        ).where(past.c.prefix == _PREFIX, past.c.suffix_key == _SUFFIX_KEY),
-    ).subquery()
-    query = sa.select(versions).order_by(versions.c.version.desc()).limit(limit)
-    if before is not None:
-        query = query.where(versions.c.version < before)
-    rows = (await work.connection.execute(query, _key(identifier))).all()
-    if not rows and before is None:
-        raise HandleNotFound(f"{identifier} was never registered")
-    return rows
 
 
 def _key(identifier: Identifier) -> dict[str, str]:
@@ -311,9 +273,10 @@ async def _target(work: Work, identifier: Identifier) -> tuple[int | None, list[
     owner = owner_prefix(identifier)
     if owner == work.node_prefix:  # it is not registered: it is the node's own
         work.principal.require(OPERATOR, scope="identifiers:write")
+        await audit.name_writer(work.connection, work.principal.actor)
         row = (await work.connection.execute(_LOCKED, _key(identifier))).one_or_none()
         return (row.version, row.values_) if row is not None else (None, [])
-    at = _key(identifier) | {"at_owner": owner}
+    at = _key(identifier) | {"at_owner": owner, "by_actor": work.principal.actor}
     row = (await work.connection.execute(_TARGET, at)).one_or_none()
     if row is None:
         raise ServerNotResponsible(f"prefix {owner} is not registered here")
@@ -325,7 +288,11 @@ async def _target(work: Work, identifier: Identifier) -> tuple[int | None, list[
     return row.version, row.values_
 
 
-async def _may_read(work: Work, identifier: Identifier) -> None:
+async def may_read(work: Work, identifier: Identifier) -> None:
+    """Let pass who may read this identifier in the registry.
+
+    Raises ServerNotResponsible for a prefix that is not registered here, InsufficientPermission.
+    """
     prefix = owner_prefix(identifier)
     if prefix == work.node_prefix:
         work.principal.require(*STAFF, scope="identifiers:read")
@@ -342,7 +309,7 @@ async def _write(
 ) -> Record | None:
     """Run a statement made by `_logged`; return the row, None if it wrote nothing."""
     line = {
-        "actor": work.principal.actor,
+        "by_actor": work.principal.actor,
         "action": action,
         "subject": str(identifier),
         "request_id": work.request_id,

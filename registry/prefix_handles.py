@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from protocol import json_api, typed
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from protocol.values import HandleValue
+from registry import audit
 from registry.schema import identifiers
 from registry.services import Work
 
@@ -43,6 +44,7 @@ def first_values(prefix: str, timestamp: int) -> list[HandleValue]:
 async def ensure(work: Work, prefix: str) -> None:
     """Make the prefix handle of a hosted prefix if it is not there; what is there stays."""
     values = first_values(prefix, int(work.now.timestamp()))
+    await audit.name_writer(work.connection, work.principal.actor)
     made = await work.connection.execute(
         insert(identifiers)
         .values(

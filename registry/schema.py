@@ -17,6 +17,7 @@ Bytes = pg.BYTEA
 # Names compare by their bytes: no locale, and the fastest index there is.
 Name = pg.TEXT(collation="C")
 _now = sa.func.now()
+_begun = sa.func.statement_timestamp()
 
 
 def _created() -> sa.Column[object]:
@@ -160,11 +161,12 @@ identifiers = sa.Table(
     sa.Column(
         "version", sa.BigInteger, nullable=False, server_default=identifier_version.next_value()
     ),
-    _created(),
-    _updated(),
+    sa.Column("created_at", Time, nullable=False, server_default=_begun),
+    sa.Column("updated_at", Time, nullable=False, server_default=_begun),
+    sa.Column("actor", Text, server_default=sa.func.current_writer()),
 )
 """`suffix_key` is the canonical suffix (protocol.identifier.fold), `suffix` the spelling
-registered, `values` a list of Handle JSON values."""
+registered, `values` a list of Handle JSON values; `actor` wrote this version."""
 
 identifier_history = sa.Table(
     "identifier_history",
@@ -178,9 +180,12 @@ identifier_history = sa.Table(
     sa.Column("valid_from", Time, nullable=False),
     sa.Column("valid_to", Time, nullable=False),
     sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Column("actor", Text),
+    sa.Column("ended_by", Text),
 )
 """What an identifier said before; written by a trigger whoever makes the change. The version
-that holds now stands in `identifiers` alone."""
+that holds now stands in `identifiers` alone. A version held from `valid_from`, included, until
+`valid_to`, not included."""
 
 change_log = sa.Table(
     "change_log",

@@ -13,13 +13,14 @@ from aiohttp import web
 
 from protocol.errors import InvalidHandle, MalformedRequest
 from protocol.identifier import Identifier, check_registrable, unquote
-from registry import identifiers
+from registry import history, identifiers
 from registry.api.bodies import identifiers as bodies
 from registry.api.requests import (
     cut_page,
     open_work,
     page_after,
     page_limit,
+    query_moment,
     read_body,
     respond,
     struct,
@@ -43,9 +44,13 @@ async def put(request: web.Request) -> web.Response:
 
 async def get(request: web.Request) -> web.Response:
     """GET /api/v1/identifiers/{prefix}/{suffix}."""
-    identifier, when = path_identifier(request), _condition(request)
+    identifier, when, moment = path_identifier(request), _condition(request), query_moment(request)
     async with open_work(request) as work:
-        row = await identifiers.get(work, identifier)
+        row = await (
+            identifiers.get(work, identifier)
+            if moment is None
+            else history.at(work, identifier, moment)
+        )
     if when.match is not None:
         Condition(match=when.match).check(row.version)
     if when.unmodified(row.version):
@@ -72,14 +77,14 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def history(request: web.Request) -> web.Response:
+async def versions(request: web.Request) -> web.Response:
     """GET /api/v1/identifiers/{prefix}/{suffix}/history."""
     identifier = path_identifier(request, sub_resource="history")
     kind = f"history of {identifier.key}"
     limit, position = page_limit(request), page_after(request, kind)
     before = None if position is None else _version(position)
     async with open_work(request) as work:
-        rows = await identifiers.history(work, identifier, before=before, limit=limit + 1)
+        rows = await history.page(work, identifier, before=before, limit=limit + 1)
     rows, cursor = cut_page(rows, limit, kind, lambda row: row.version)
     items = [
         struct(
@@ -131,7 +136,7 @@ def _respond(row: Any, *, status: int = 200) -> web.Response:
 _ONE = PATH + "{prefix}/{suffix:(?s:.+)}"
 
 routes: list[web.RouteDef] = [
-    web.get(f"{_ONE}/history", history),
+    web.get(f"{_ONE}/history", versions),
     web.get(_ONE, get),
     web.put(_ONE, put),
     web.patch(_ONE, patch),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -38,6 +39,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
 _MEMBER = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
 
@@ -187,6 +189,21 @@ def page_after(request: web.Request, kind: str) -> str | None:
     """Return the position after which a page of the list `kind` starts. Raises MalformedRequest."""
     cursor = request.query.get("cursor")
     return None if cursor is None else cursors.decode(kind, cursor)
+
+
+def query_moment(request: web.Request) -> datetime.datetime | None:
+    """Return ``at`` of a request for the past. Raises MalformedRequest."""
+    text = request.query.get("at")
+    if text is None:
+        return None
+    try:
+        return msgspec.convert(text, _Moment).astimezone(datetime.UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise MalformedRequest(
+            "not a time of RFC 3339 with its zone, such as 2026-01-31T08:00:00Z or"
+            " 2026-01-31T16:00:00%2B08:00",
+            field="at",
+        ) from None
 
 
 def after_id(request: web.Request, kind: str) -> uuid.UUID | None:

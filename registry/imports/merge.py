@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from registry import audit
 from registry.imports.batches import Batch, Refusal
 from registry.imports.rows import COLUMNS
 from registry.prefixes import ACTIVE, HOSTED
@@ -45,6 +46,8 @@ UPDATE imports
 SET read = $3, done = done + $4, failed = failed + $5, seconds = seconds + $6, updated_at = now()
 WHERE id = $1 AND read = $2 AND state = 'running'
 """
+
+_WRITER = f"SELECT set_config('{audit.WRITER}', $1, true)"
 
 _AUDIT = """
 INSERT INTO audit_log (actor, action, subject, detail) VALUES ($1, $2, $3, $4)
@@ -103,6 +106,7 @@ async def write(
     if moved != "UPDATE 1":
         raise Overtaken
     if done:
+        await connection.execute(_WRITER, job.actor)
         course.fresh = course.fresh and await _insert(connection, batch)
         if not course.fresh:
             await connection.copy_to_table("import_rows", source=_source(batch), columns=COLUMNS)

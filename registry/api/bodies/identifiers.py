@@ -92,6 +92,14 @@ class IdentifierVersion(msgspec.Struct, frozen=True):
     valid_from: datetime.datetime
     valid_to: Annotated[datetime.datetime | None, Meta(description="null: this one holds now")]
     deleted: Annotated[bool, Meta(description="It ended with the deletion of the identifier")]
+    actor: Annotated[
+        str | None,
+        Meta(
+            description="Who wrote it, as the audit log names it; null: before this was recorded",
+            examples=["account:desk"],
+        ),
+    ]
+    ended_by: Annotated[str | None, Meta(description="Who replaced or deleted it")]
 
 
 class HistoryPage(msgspec.Struct, frozen=True):

@@ -9,6 +9,11 @@ UUID = {"type": "string", "format": "uuid"}
 PARAMETERS = {
     "id": Parameter("path", "Id of the resource", UUID),
     "prefix": Parameter("path", "Prefix, such as 88.118.35"),
+    "at": Parameter(
+        "query",
+        "A moment that is past, as in RFC 3339: what held then",
+        {"type": "string", "format": "date-time"},
+    ),
     "cursor": Parameter("query", "next of the page before"),
     "limit": Parameter(
         "query",

@@ -46,8 +46,10 @@ OPERATIONS = (
             200: Answers("The identifier", bodies.Identifier, headers=("ETag",)),
             304: Answers("Not changed", headers=("ETag",)),
         },
-        parameters=("If-Match", "If-None-Match"),
-        refused=(404, 412),
+        parameters=("at", "If-Match", "If-None-Match"),
+        refused=(404, 412, 422),
+        notes="With at: what it said at that moment, with the ETag and the times that it had then;"
+        " 404 says since when it is registered, or when it was deleted.",
     ),
     Operation(
         "PATCH",
@@ -76,7 +78,7 @@ OPERATIONS = (
         "GET",
         f"{_ONE}/history",
         "getHistory",
-        "List what an identifier said, the newest first",
+        "List what an identifier said, who wrote it and when, the newest first",
         "标识变更历史",
         "operator, reviewer, auditor, the enterprise that holds the prefix",
         {200: Answers("A page, the present version included", bodies.HistoryPage)},
