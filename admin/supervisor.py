@@ -33,6 +33,7 @@ from protocol.errors import IdnodeError, StoreUnavailable
 from registry import metrics
 from registry.accounts.first import ensure_operator
 from registry.database import Database, migrate
+from registry.tenancy import RoleMissing
 from resolver.site import ensure_key
 from resolver.transports.tls import TlsContext, ensure_self_signed
 
@@ -262,6 +263,8 @@ async def prepare(url: str, token: str) -> None:
                 raise StartError(f"the database does not answer: {error.__cause__}") from error
             log.warning("database_awaited", cause=repr(error.__cause__ or error))
             await wait(never, backoff.next(0))
+        except RoleMissing as error:
+            raise StartError(str(error)) from error
         except IdnodeError as error:
             raise StartError(f"IDNODE_BOOTSTRAP_TOKEN: {error.detail}") from error
 

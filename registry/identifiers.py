@@ -297,8 +297,7 @@ async def may_read(work: Work, identifier: Identifier) -> None:
     if prefix == work.node_prefix:
         work.principal.require(*STAFF, scope="identifiers:read")
         return
-    query = sa.select(prefixes.c.enterprise_id).where(prefixes.c.prefix == prefix)
-    owner = await work.connection.scalar(query)
+    owner = await work.connection.scalar(sa.select(sa.func.prefix_owner(prefix)))
     if owner is None:
         raise ServerNotResponsible(f"prefix {prefix} is not registered here")
     work.principal.require(*STAFF, enterprise=owner, scope="identifiers:read")

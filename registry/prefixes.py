@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from protocol import typed
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
 from protocol.identifier import check_prefix
-from registry import outbox, prefix_handles
+from registry import outbox, prefix_handles, tenancy
 from registry.principals import OPERATOR, REVIEWER, STAFF
 from registry.schema import enterprises, prefixes
 from registry.services import Record, Work, check_text
@@ -77,7 +77,8 @@ async def apply(
     # One application at a time: the number found free is still free when it is taken.
     lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext(_NUMBERS))
     await work.connection.execute(sa.select(lock))
-    chosen = prefix or await _next_free(work)
+    async with tenancy.lifted(work.connection, work.principal.enterprise_id):
+        chosen = prefix or await _next_free(work)
     row: Record | None = (
         await work.connection.execute(
             insert(prefixes)

@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.errors import AuthenticationNeeded, InsufficientPermission
+from registry import tenancy
 from registry.schema import accounts, api_keys, enterprises, sessions
 
 ACCOUNT, KEY, IDENTITY = "account", "key", "identity"
@@ -127,7 +128,7 @@ def is_token(text: str) -> bool:
     return len(text) <= MAX_TOKEN_CHARACTERS and _TOKEN.fullmatch(text) is not None
 
 
-def _candidates() -> sa.CompoundSelect[Any]:
+def _candidates() -> sa.Select[Any]:
     key = sa.bindparam("key", type_=sa.LargeBinary)
     now = sa.bindparam("now", type_=api_keys.c.expires_at.type)
     of_key = (
@@ -175,14 +176,15 @@ def _candidates() -> sa.CompoundSelect[Any]:
             sa.func.coalesce(enterprises.c.status, "active") != "closed",
         )
     )
-    return sa.union_all(of_key, of_session)
+    found = sa.union_all(of_key, of_session).subquery("found")
+    return sa.select(found, tenancy.entering(found.c.enterprise_id).label("entered"))
 
 
 _CANDIDATES = _candidates()  # built once: every request runs it
 
 
 async def authenticate(connection: AsyncConnection, token: str, now: float) -> Principal:
-    """Return who holds `token`.
+    """Return who holds `token`, and go on in the name of its enterprise, if it has one.
 
     now: Unix seconds. Raises AuthenticationNeeded for a token that is unknown, expired or
     revoked, or whose account or enterprise is closed; the error does not say which.

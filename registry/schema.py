@@ -223,6 +223,7 @@ idempotency_keys = sa.Table(
     sa.Column("headers", pg.JSONB, nullable=False),
     sa.Column("body", Bytes, nullable=False),
     _created(),
+    sa.Column("enterprise_id", pg.UUID(as_uuid=True), server_default=sa.func.current_tenant()),
     sa.Index("idempotency_keys_created_at", "created_at"),
 )
 

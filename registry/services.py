@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.errors import InvalidValue
-from registry import audit, metrics, principals
+from registry import audit, metrics, principals, tenancy
 from registry.accounts.passwords import Passwords
 from registry.database import Database
 from registry.principals import Principal
@@ -85,18 +85,30 @@ def work(
     async def authenticate(connection: AsyncConnection) -> Principal:
         return await principals.authenticate(connection, token, registry.clock())
 
-    return work_as(registry, authenticate, request_id)
+    return _work(registry, authenticate, request_id)
 
 
-@contextlib.asynccontextmanager
-async def work_as(
+def work_as(
     registry: Registry, authenticate: Authenticate, request_id: str | None = None
-) -> AsyncIterator[Work]:
+) -> contextlib.AbstractAsyncContextManager[Work]:
     """Do the block in one transaction, in the name of whom `authenticate` returns.
 
     It is committed at the end of the block, and rolled back whole by an exception. Raises what
     `authenticate` raises, and StoreUnavailable.
     """
+
+    async def entering(connection: AsyncConnection) -> Principal:
+        principal = await authenticate(connection)
+        await tenancy.enter(connection, principal.enterprise_id)
+        return principal
+
+    return _work(registry, entering, request_id)
+
+
+@contextlib.asynccontextmanager
+async def _work(
+    registry: Registry, authenticate: Authenticate, request_id: str | None = None
+) -> AsyncIterator[Work]:
     async with registry.database.begin() as connection:
         principal = await authenticate(connection)
         moment = datetime.datetime.fromtimestamp(registry.clock(), datetime.UTC)

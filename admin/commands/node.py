@@ -17,6 +17,7 @@ from admin.supervisor import serve as run_node
 from admin.words import Failure, show, words
 from protocol.errors import StoreUnavailable
 from registry.database import migrate as migrate_database
+from registry.tenancy import RoleMissing
 
 lifeline_option = click.option(
     "--lifeline", is_flag=True, hidden=True, help="End when standard input ends."
@@ -63,6 +64,8 @@ def migrate(settings: Settings, read_settings: Callable[[], Settings]) -> None:
             asyncio.run(migrate_database(url))
         except StoreUnavailable as error:
             raise Failure(f"the database does not answer: {error.__cause__}") from error
+        except RoleMissing as error:
+            raise Failure(str(error)) from error
 
 
 @click.command(help=words("Print the version.", "显示版本。"))

@@ -197,10 +197,23 @@ async def running(
     database_url: str, directory: Path, *, plain: bool = False, find: Find | None = None
 ) -> AsyncIterator[Front]:
     """Run a front on a database with two prefixes, each with a key and a secret."""
+    sql = await asyncpg.connect(database_url)
+    try:
+        await _seed(sql)
+    finally:
+        await sql.close()
+    async with serving(database_url, directory, plain=plain, find=find) as front:
+        yield front
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    database_url: str, directory: Path, *, plain: bool = False, find: Find | None = None
+) -> AsyncIterator[Front]:
+    """Run a front on a database as it is."""
     certificate = directory / "tls.pem"
     ensure_self_signed(certificate, [], datetime.datetime.now(datetime.UTC))
     sql = await asyncpg.connect(database_url)
-    await _seed(sql)
     database, row = Database(database_url), private_row()
     site = make_site("127.0.0.1", handle_port=2641, http_port=8000)
     resolver = Resolver(

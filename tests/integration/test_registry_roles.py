@@ -66,14 +66,19 @@ async def _requests(node: Node) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
 
 async def test_each_request_is_open_to_its_roles_and_to_nobody_else(node: Node) -> None:
     tokens, requests = await _requests(node)
+    (prefix_path,) = (
+        path for method, path, *_ in requests if path.startswith("/prefixes/") and method == "GET"
+    )
     for method, path, body, allowed in requests:
         for who in ("other", "reviewer", "operator", "own"):
             if who in allowed:
                 continue
             before = await node.counts()
             status, problem, _ = await node.call(method, path, tokens[who], body)
-            assert status == 403, (who, method, path, problem)
-            assert problem["responseCode"] == 401
+            # Of another's prefix nothing is told, not even that somebody has applied for it.
+            hidden = (who, method, path) == ("other", "GET", prefix_path)
+            assert status == (404 if hidden else 403), (who, method, path, problem)
+            assert problem["responseCode"] == (100 if hidden else 401)
             assert await node.counts() == before, (who, method, path)
     for method, path, body, allowed in requests:
         for who in sorted(allowed, reverse=True):  # "own" before the operator revokes its key

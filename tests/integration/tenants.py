@@ -1,0 +1,143 @@
+"""Two enterprises with everything that an enterprise can have, for tests that keep them apart.
+
+Whoever adds a table of enterprises adds a row of it here: tests/integration/test_tenancy.py wants
+one in each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_code
+
+PASSWORD = "quiet heron 47 over the lock"
+SECRET = "the secret of identity number 301"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An enterprise, and what its people and programs hold.
+
+    mark: a word that stands in everything it has that others may not read.
+    """
+
+    mark: str
+    enterprise: str
+    key: str
+    session: str
+    prefix: str
+    pending: str
+    ids: dict[str, str]
+
+    @property
+    def identity(self) -> str:
+        """Its Handle identity, whose secret is SECRET."""
+        return f"301:0.NA/{self.prefix}"
+
+
+async def make(node: Node, number: int) -> Tenant:
+    """Make the enterprise with this number, and a row of it in every table."""
+    mark = f"marked{number}"
+    enterprise = await _made(node, node.operator, "/enterprises", _enterprise(number, mark))
+    at = f"/enterprises/{enterprise['id']}"
+    key = await _made(node, node.operator, f"{at}/keys", {"label": f"key {mark}"})
+    account = await _made(
+        node,
+        node.operator,
+        "/accounts",
+        {
+            "name": f"admin.{mark}",
+            "role": "administrator",
+            "enterprise_id": enterprise["id"],
+            "password": PASSWORD,
+        },
+    )
+    other = await _made(
+        node,
+        key["key"],
+        f"{at}/keys",
+        {"label": f"second {mark}"},
+        Idempotency_Key=f"made by {mark}".replace(" ", "-"),
+    )
+    credentials = {"name": account["name"], "password": PASSWORD}
+    session = await _made(node, None, "/sessions", credentials)
+    clerk = await _made(
+        node,
+        session["token"],
+        "/accounts",
+        {
+            "name": f"clerk.{mark}",
+            "role": "administrator",
+            "enterprise_id": enterprise["id"],
+        },
+    )
+    await _made(node, session["token"], f"/accounts/{clerk['id']}/password-reset", None)
+    prefix = await node.prefix(enterprise["id"], key["key"])
+    wish = {"enterprise_id": enterprise["id"], "hosting": "hosted"}
+    pending = (await _made(node, key["key"], "/prefixes", wish))["prefix"]
+    await _fill_prefix(node, key["key"], prefix, mark)
+    import_id = await _import(node, key["key"], prefix, mark)
+    ids = {
+        "account": clerk["id"],
+        "own account": account["id"],
+        "key": other["id"],
+        "import": import_id,
+    }
+    return Tenant(mark, enterprise["id"], key["key"], session["token"], prefix, pending, ids)
+
+
+async def _made(
+    node: Node, token: str | None, path: str, body: Any, **headers: str
+) -> dict[str, Any]:
+    status, made, _ = await node.call("POST", path, token, body, **headers)
+    assert status in (201, 202), (path, made)
+    return dict(made)
+
+
+def _enterprise(number: int, mark: str) -> dict[str, Any]:
+    return {
+        "name": f"Works {mark}",
+        "credit_code": credit_code(number),
+        "industry": "C3441",
+        "contact": CONTACT,
+    }
+
+
+async def _fill_prefix(node: Node, key: str, prefix: str, mark: str) -> None:
+    hidden = {
+        "index": 7,
+        "type": "NOTE",
+        "data": {"format": "string", "value": f"note {mark}"},
+        "permissions": "1100",
+    }
+    for values in ([URL_VALUE], [URL_VALUE, hidden]):  # the first becomes history
+        status, answer, _ = await node.call(
+            "PUT", f"/identifiers/{prefix}/SN-1", key, {"values": values}
+        )
+        assert status in (200, 201), answer
+    secret = {
+        "index": 301,
+        "type": "HS_SECKEY",
+        "data": {"format": "string", "value": SECRET},
+        "permissions": "1100",
+    }
+    path = f"/identifiers/0.NA/{prefix}"
+    status, answer, _ = await node.call("PATCH", path, key, {"values": [secret]})
+    assert status == 200, answer
+
+
+async def _import(node: Node, key: str, prefix: str, mark: str) -> str:
+    file = f"suffix,NOTE\nIMPORTED,{mark}\n".encode()
+    path = f"/imports?prefix={prefix}"
+    status, made, _ = await node.call("POST", path, key, file, Content_Type="text/csv")
+    assert status == 202, made
+    async with node.database.begin() as connection:
+        await connection.execute(
+            sa.text("INSERT INTO import_errors VALUES (:id, 1, 'NOTE', :reason)"),
+            {"id": made["id"], "reason": f"reason {mark}"},
+        )
+    import_id: str = made["id"]
+    return import_id
