@@ -16,8 +16,8 @@ from registry.migrations.tenancy import (
 )
 from registry.tenancy import ROLE, SETTING
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 _TENANT = f"""
 CREATE FUNCTION current_tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
