@@ -9,11 +9,12 @@ in the world.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +23,7 @@ from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
 from protocol.identifier import check_prefix
 from registry import outbox, prefix_handles, tenancy
 from registry.principals import OPERATOR, REVIEWER, STAFF
-from registry.schema import enterprises, prefixes
+from registry.schema import Name, enterprises, prefixes
 from registry.services import Record, Work, check_text
 
 PENDING, ACTIVE, REJECTED = "pending", "active", "rejected"
@@ -156,6 +157,17 @@ async def get(work: Work, prefix: str) -> Record:
         raise NotFound(f"no prefix {prefix}")
     work.principal.require(*STAFF, enterprise=row.enterprise_id, scope="enterprise:read")
     return row
+
+
+async def owners(connection: AsyncConnection, wanted: Collection[str]) -> dict[str, uuid.UUID]:
+    """Return the enterprise that owns each of these prefixes; absent: not registered here.
+
+    It sees the prefixes of all enterprises, also in the name of one: whether a prefix is given out
+    is no secret.
+    """
+    prefix = sa.func.unnest(sa.cast(sorted(wanted), pg.ARRAY(Name))).column_valued("prefix")
+    rows = await connection.execute(sa.select(prefix, sa.func.prefix_owner(prefix)))
+    return {name: owner for name, owner in rows if owner is not None}
 
 
 async def page(

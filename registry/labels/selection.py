@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import sqlalchemy as sa
-
 from protocol.errors import HandleNotFound, InvalidHandle, InvalidValue, ServerNotResponsible
 from protocol.identifier import Identifier, check_registrable
-from registry import store
+from registry import prefixes, store
 from registry.database import Database, unavailable
 from registry.prefix_handles import owner_prefix
 from registry.principals import STAFF
-from registry.schema import prefixes
 from registry.services import Work
 
 MAX_LABELS = 5000
@@ -71,10 +68,7 @@ async def check_owner(work: Work, identifiers: Sequence[Identifier]) -> None:
     wanted = {owner_prefix(identifier) for identifier in identifiers}
     if work.node_prefix in wanted:
         work.principal.require(*STAFF, scope="labels")
-    query = sa.select(prefixes.c.prefix, prefixes.c.enterprise_id).where(
-        prefixes.c.prefix.in_(sorted(wanted))
-    )
-    owners = {row.prefix: row.enterprise_id for row in await work.connection.execute(query)}
+    owners = await prefixes.owners(work.connection, wanted)
     for prefix in sorted(wanted - {work.node_prefix}):
         if prefix not in owners:
             raise ServerNotResponsible(f"prefix {prefix} is not registered here")
