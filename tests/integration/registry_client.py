@@ -133,7 +133,9 @@ async def staff_key(connection: AsyncConnection, name: str, role: str) -> str:
 
 @contextlib.asynccontextmanager
 async def running(
-    database: Database, clock: Callable[[], float] = time.time
+    database: Database,
+    clock: Callable[[], float] = time.time,
+    public_url: str | None = None,
 ) -> AsyncIterator[Node]:
     """Run the registry on `database`."""
     async with database.begin() as connection:
@@ -147,6 +149,7 @@ async def running(
         changed=lambda prefix, keys: changes.append((prefix, keys)),
         row=row,
         clock=clock,
+        public_url=public_url,
     )
     client = TestClient(TestServer(make_app(registry)))
     await client.start_server()

@@ -80,7 +80,13 @@ async def make(node: Node, number: int) -> Tenant:
     pending = (await _made(node, key["key"], "/prefixes", wish))["prefix"]
     await _fill_prefix(node, key["key"], prefix, mark)
     import_id = await _import(node, key["key"], prefix, mark)
+    staff = await _made(
+        node, node.operator, "/accounts", {"name": f"staff.{number}", "role": "reviewer"}
+    )
+    night = await _made(node, node.operator, f"/accounts/{staff['id']}/keys", {})
     ids = {
+        "staff account": staff["id"],
+        "staff key": night["id"],
         "account": clerk["id"],
         "own account": account["id"],
         "key": other["id"],
