@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from protocol.errors import IdnodeError, ResponseCode
+from registry.api.messages_zh import translate
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -50,34 +51,43 @@ def of_error(error: IdnodeError, request: web.Request, request_id: str) -> web.R
         headers["Retry-After"] = str(error.retry_after)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    body = error.problem(chinese=_chinese(request))
-    return _response({**body, "requestId": request_id}, error.http_status, headers)
+    chinese = _chinese(request)
+    body = error.problem(chinese=chinese)
+    if chinese:
+        body["detail"] = translate(error.detail)
+    return _response({**body, "requestId": request_id}, error.http_status, headers, chinese=chinese)
 
 
 def of_status(
     status: int, detail: str, request: web.Request, request_id: str, *, allow: str | None = None
 ) -> web.Response:
     """Return the answer to a request that the HTTP server refuses: 404, 405, 413 and the like."""
-    phrase = HTTPStatus(status).phrase
+    phrase, chinese = HTTPStatus(status).phrase, _chinese(request)
     body = {
         "type": "about:blank",
-        "title": _TITLES_ZH.get(status, phrase) if _chinese(request) else phrase,
+        "title": _TITLES_ZH.get(status, phrase) if chinese else phrase,
         "status": status,
-        "detail": detail,
+        "detail": translate(detail) if chinese else detail,
         "responseCode": int(_CODES.get(status, ResponseCode.ERROR)),
         "requestId": request_id,
     }
-    return _response(body, status, {"Allow": allow} if allow else {})
+    return _response(body, status, {"Allow": allow} if allow else {}, chinese=chinese)
 
 
 def _chinese(request: web.Request) -> bool:
     return prefers_chinese(request.headers.get("Accept-Language", ""))
 
 
-def _response(body: object, status: int, headers: Mapping[str, str]) -> web.Response:
+def _response(
+    body: object, status: int, headers: Mapping[str, str], *, chinese: bool
+) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(body),
         status=status,
-        headers={**headers, "Vary": "Accept-Language"},
+        headers={
+            **headers,
+            "Content-Language": "zh-CN" if chinese else "en",
+            "Vary": "Accept-Language",
+        },
         content_type=CONTENT_TYPE,
     )

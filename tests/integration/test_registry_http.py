@@ -25,13 +25,23 @@ async def node(database: Database) -> AsyncIterator[Node]:
 
 async def test_errors_are_problems_in_the_language_that_is_preferred(node: Node) -> None:
     path = "/prefixes/88.118.1"
-    for language, title in (("en", "Not found"), ("zh-CN,en;q=0.5", "资源不存在")):
+    english, chinese = ("Not found", "no prefix 88.118.1"), ("资源不存在", "前缀 88.118.1 不存在")
+    for language, said in (
+        ("en", english),
+        ("zh-CN,en;q=0.5", chinese),
+        ("en;q=0.3, zh-Hans;q=0.8", chinese),
+        ("zh;q=0.3, en", english),
+        ("zh;q=0", english),
+        ("fr", english),
+    ):
         status, problem, response = await node.call(
             "GET", path, node.operator, Accept_Language=language
         )
         assert status == 404
         assert response.content_type == "application/problem+json"
-        assert (problem["title"], problem["status"]) == (title, 404)
+        assert (problem["title"], problem["detail"], problem["status"]) == (*said, 404)
+        assert response.headers["Content-Language"] == ("zh-CN" if said is chinese else "en")
+        assert response.headers["Vary"] == "Accept-Language"
         assert problem["type"] == "urn:idnode:problem:not-found"
         assert problem["requestId"] == response.headers["X-Request-Id"]
 

@@ -1,0 +1,65 @@
+"""What errors say, in Chinese: the sentence of a rule -> its translation, a file a resource.
+
+Errors are raised with English sentences, here and everywhere below; at the boundary the sentence is
+looked up. ``{}`` in a sentence stands for what an error puts there, in the translation too, in the
+same order, or numbered (``{1}``) where Chinese wants another one. A sentence that is not found
+stays as it is, and a test finds it in the code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from registry.api.messages_zh import accounts, common, identifiers, imports, labels, registry, words
+
+SENTENCES: Mapping[str, str] = {
+    **common.SENTENCES,
+    **accounts.SENTENCES,
+    **registry.SENTENCES,
+    **identifiers.SENTENCES,
+    **imports.SENTENCES,
+    **labels.SENTENCES,
+}
+
+MAX_TRANSLATED = 600
+"""Characters of a sentence that is looked up: it may hold what a client has sent."""
+
+_HOLE = "{}"
+_BETWEEN = re.compile(r", | or ")
+_WORDS_ALONE = re.compile(r"[a-z_ ,]+")
+
+
+def _pattern(sentence: str) -> re.Pattern[str]:
+    return re.compile("(.*?)".join(map(re.escape, sentence.split(_HOLE))), re.DOTALL)
+
+
+# The more a sentence says by itself, the earlier it is tried: "no key {}" before "no {}".
+_PATTERNS = tuple(
+    (_pattern(sentence), chinese)
+    for sentence, chinese in sorted(
+        SENTENCES.items(), key=lambda entry: len(entry[0].replace(_HOLE, "")), reverse=True
+    )
+    if _HOLE in sentence
+)
+
+
+def translate(detail: str) -> str:
+    """Return the Chinese of a sentence, the sentence itself where there is none."""
+    whole = SENTENCES.get(detail)
+    if whole is not None:
+        return whole
+    if len(detail) > MAX_TRANSLATED:
+        return detail
+    for pattern, chinese in _PATTERNS:
+        match = pattern.fullmatch(detail)
+        if match:
+            return chinese.format(*map(_parameter, match.groups()))
+    return detail
+
+
+def _parameter(text: str) -> str:
+    """Return the Chinese of what stands in a sentence: words of ours, joined by or and commas."""
+    if not _WORDS_ALONE.fullmatch(text):
+        return text
+    return "、".join(words.WORDS.get(word, word) for word in _BETWEEN.split(text))

@@ -1,0 +1,31 @@
+"""Enterprises and prefixes."""
+
+from __future__ import annotations
+
+SENTENCES = {
+    "a unified social credit code has 18 characters: 2, then 6 digits, then 10, of digits and"
+    " capital letters without I, O, S, V, Z": (
+        "统一社会信用代码共 18 位:2 位、6 位数字、10 位,均为数字或大写字母(不含 I、O、S、V、Z)"
+    ),
+    "the check character (GB 32100-2015) does not fit": "校验码错误(GB 32100-2015)",
+    "an enterprise has this credit code already": "该统一社会信用代码已登记",
+    "not a telephone number such as +86 592 5550100": "不是电话号码,例如 +86 592 5550100",
+    "not an e-mail address": "不是电子邮件地址",
+    "no enterprise {}": "企业 {} 不存在",
+    "the enterprise is closed": "该企业已注销",
+    "the enterprise is {}": "该企业{}",
+    "prefix {} is not registered here": "前缀 {} 未在本节点注册",
+    "prefix {} is not served here": "前缀 {} 不由本节点提供服务",
+    "prefix {} is given out already": "前缀 {} 已被分配",
+    "a delegated prefix needs the site that serves it": "自建节点的前缀必须给出其站点",
+    "a hosted prefix has no site of its own": "托管前缀没有自己的站点",
+    "not of the form {}.number": "必须是 {}.数字 的形式",
+    "no prefix {}": "前缀 {} 不存在",
+    "to {} it must be {}, but it is {}": "{}前状态须为{},当前为{}",
+    "to {} a prefix needs a reason": "{}前缀须说明原因",
+    "{} is no administrator of {}": "{} 不是 {} 的管理员",
+    "{} may not do this to {}": "{} 无权对 {} 执行此操作",
+    "{} does not run this node": "{} 不是本节点的管理员",
+    "the key of {} cannot be read": "无法读取 {} 的密钥",
+    "there is no identity {}": "身份 {} 不存在",
+}

@@ -1,0 +1,86 @@
+"""Every sentence that refuses something over HTTP is there in Chinese."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from protocol import errors
+from registry.api.messages_zh import MAX_TRANSLATED, SENTENCES, translate
+
+ROOT = Path(__file__).parents[2]
+_ERRORS = {
+    name
+    for name, each in vars(errors).items()
+    if isinstance(each, type) and issubclass(each, errors.IdnodeError)
+}
+_PROTOCOL = ("identifier", "json_api", "typed", "values")
+# Sentences that are put together before they are raised, by the variable that holds them.
+_HELD = {
+    "text": ("registry/api/requests.py", "msgspec's, and two of ours"),
+    "unknown": ("registry/accounts/keys.py", "no enterprise, no account"),
+    "str(error)": ("protocol/values.py", "what Identifier.parse says"),
+}
+
+
+def _files() -> Iterator[Path]:
+    yield from sorted((ROOT / "registry").rglob("*.py"))
+    for name in _PROTOCOL:
+        yield ROOT / "protocol" / f"{name}.py"
+
+
+def _raised(file: Path) -> Iterator[tuple[int, ast.expr]]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and node.args:
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in _ERRORS:
+                yield node.lineno, node.args[0]
+
+
+def _sentences(argument: ast.expr) -> list[str]:
+    """Return the sentences that an argument may be, with {} for what is put into them."""
+    if isinstance(argument, ast.IfExp):
+        return _sentences(argument.body) + _sentences(argument.orelse)
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        return [argument.value]
+    if isinstance(argument, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in argument.values)
+        return ["".join(map(str, parts))]
+    return []
+
+
+def test_every_sentence_in_the_code_has_its_chinese() -> None:
+    missing, unreadable = [], []
+    for file in _files():
+        place = file.relative_to(ROOT).as_posix()
+        for line, argument in _raised(file):
+            found = _sentences(argument)
+            missing += [f"{place}:{line}: {text}" for text in found if text not in SENTENCES]
+            held = _HELD.get(ast.unparse(argument), ("", ""))[0]
+            if not found and held != place:
+                unreadable.append(f"{place}:{line}: {ast.unparse(argument)}")
+    assert not missing, "add to registry/api/messages_zh:\n" + "\n".join(missing)
+    assert not unreadable, "raise errors with the sentence itself:\n" + "\n".join(unreadable)
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_becomes_its_own_chinese_with_what_was_put_into_it(sentence: str) -> None:
+    holes = sentence.count("{}")
+    given = [f"〈{number}〉" for number in range(holes)]
+    assert translate(sentence.format(*given)) == SENTENCES[sentence].format(*given)
+    for each in given:
+        assert each in SENTENCES[sentence].format(*given), "what was put in is lost"
+
+
+def test_words_of_ours_are_translated_where_they_stand_in_a_sentence() -> None:
+    assert translate("only for operator or the enterprise itself") == "仅限运营人员、企业本身操作"
+    assert translate("prefix 88.118.35 is suspended, not active") == "前缀 88.118.35 已暂停,未启用"
+    assert translate("no such sentence at all") == "no such sentence at all"
+
+
+def test_what_a_client_has_sent_cannot_make_the_look_up_slow_or_fail() -> None:
+    for hostile in ("{} {0} {x}", " is " * 140, "prefix " * 80, "x" * (MAX_TRANSLATED + 1)):
+        assert translate(f"{hostile} is not registered")
