@@ -8,7 +8,7 @@ with its line in the audit log, COMMIT. History and change log are written by tr
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +26,15 @@ from protocol.errors import (
     ServerNotResponsible,
 )
 from protocol.identifier import Identifier
-from protocol.values import MAX_VALUES, check_values
+from protocol.values import MAX_VALUES, HandleValue, check_values
 from registry import audit
 from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import OPERATOR, STAFF
 from registry.schema import audit_log, identifiers, prefixes
-from registry.services import Record, Work, check_text
+from registry.services import Record, Work
+from registry.templates import lookup as templates
+from registry.templates.names import check_not_reserved
 
 MAX_VALUES_BYTES = 1024 * 1024
 """All values of one identifier together, in bytes of JSON."""
@@ -58,7 +60,11 @@ _SUFFIX_KEY = sa.bindparam("at_suffix_key", type_=identifiers.c.suffix_key.type)
 _SAME = (identifiers.c.prefix == _PREFIX, identifiers.c.suffix_key == _SUFFIX_KEY)
 
 
-_LOCKED = sa.select(identifiers.c.version, _values.label("values_")).where(*_SAME).with_for_update()
+_LOCKED = (
+    sa.select(identifiers.c.version, _values.label("values_"), identifiers.c.template)
+    .where(*_SAME)
+    .with_for_update()
+)
 
 
 def _target_statement() -> sa.Select[Any]:
@@ -68,10 +74,9 @@ def _target_statement() -> sa.Select[Any]:
     owner = sa.func.prefix_to_write(_OWNER).table_valued(
         *(sa.column(column.name, column.type) for column in columns), name="owner"
     )
+    held = (there.c.version, there.c.values_, there.c.template)
     writer = audit.naming(sa.bindparam("by_actor", type_=sa.Text))
-    return sa.select(owner, there.c.version, there.c.values_, writer).select_from(
-        owner.outerjoin(there, sa.true())
-    )
+    return sa.select(owner, *held, writer).select_from(owner.outerjoin(there, sa.true()))
 
 
 def _logged(statement: Any, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -123,21 +128,25 @@ _DELETE = _logged(identifiers.delete().where(*_SAME))
 class Condition:
     """If-Match and If-None-Match of one request (RFC 9110 section 13).
 
-    Each is None (not given), "*" as ("*",), or the entity tags as they were written.
+    Each is None (not given), "*" as ("*",), or the entity tags as they were written. what: is
+    written.
     """
 
     match: tuple[str, ...] | None = None
     none_match: tuple[str, ...] | None = None
+    what: str = "identifier"
 
     def check(self, version: int | None) -> None:
         """Raise PreconditionFailed if a write to `version` is not wanted; None: not there."""
         if self.match is not None and not _among(version, self.match, strong=True):
             raise PreconditionFailed(
-                "the identifier is not there" if version is None else "the identifier has changed",
+                f"the {self.what} is not there"
+                if version is None
+                else f"the {self.what} has changed",
                 field="If-Match",
             )
         if self.none_match is not None and _among(version, self.none_match, strong=False):
-            raise PreconditionFailed("the identifier is there", field="If-None-Match")
+            raise PreconditionFailed(f"the {self.what} is there", field="If-None-Match")
 
     def unmodified(self, version: int) -> bool:
         """Whether a reader has `version` already: the answer is then 304."""
@@ -172,15 +181,21 @@ async def put(
 ) -> tuple[Record, bool]:
     """Create or replace an identifier; return its row and whether it was created.
 
-    values: a list of Handle JSON values. Raises InvalidValue with the field, the errors of
-    `_target`, and PreconditionFailed.
+    values: a list of Handle JSON values. template: the one that they are checked by, ``NAME`` or
+    ``NAME/VERSION``; the exact version is registered. Raises InvalidValue with the field, the
+    errors of `_target`, and PreconditionFailed.
     """
-    encoded = _encode(work, values)
-    if template is not None:
-        check_text(template, "template", maximum=MAX_TEMPLATE)
-    version, _ = await _target(work, identifier)
-    when.check(version)
-    only_new = version is None and when.none_match is not None
+    decoded = _decode(work, values)
+    encoded = _encode(decoded)
+    wanted = None if template is None else await templates.wanted(work, identifier, template)
+    target = await _target(work, identifier)
+    when.check(target.version)
+    if wanted is not None:
+        checker = wanted.usable(target.template)
+        await templates.check(work, checker, decoded)
+        encoded = _encode(checker.restrict(decoded))
+        template = str(checker.reference)
+    only_new = target.version is None and when.none_match is not None
     row = await _write(
         work,
         identifier,
@@ -200,18 +215,23 @@ async def patch(
 ) -> Record:
     """Add or replace the values with the indexes of `values`, and remove those of `remove`.
 
-    The other values stay as they are, timestamps included. Raises as `put` does, and
-    HandleNotFound.
+    The other values stay as they are, timestamps included. All are checked by the template that
+    the identifier has. Raises as `put` does, and HandleNotFound.
     """
-    encoded = _encode(work, values)
-    changed = {value["index"]: value for value in encoded}
-    if not changed and not remove:
+    decoded = _decode(work, values)
+    if not decoded and not remove:
         raise InvalidValue("nothing to add, replace or remove", field="values")
-    version, before = await _target(work, identifier)
-    when.check(version)
-    if version is None:
+    encoded = _encode(decoded)
+    target = await _target(work, identifier)
+    when.check(target.version)
+    if target.version is None:
         raise HandleNotFound(f"{identifier} is not registered")
-    merged = {value["index"]: value for value in before}
+    checker = None
+    if target.template is not None:
+        checker = await templates.held(work, identifier, target.template)
+        encoded = _encode(checker.restrict(decoded))
+    changed = {value["index"]: value for value in encoded}
+    merged = {value["index"]: value for value in target.values}
     for position, index in enumerate(remove):
         if index in changed:
             raise InvalidValue("the index stands in values too", field=f"remove[{position}]")
@@ -219,6 +239,9 @@ async def patch(
             raise InvalidValue(f"there is no value {index}", field=f"remove[{position}]")
     merged.update(changed)
     bounded = _bounded(list(merged.values()))
+    if checker is not None:
+        positions = {value.index: position for position, value in enumerate(decoded)}
+        await templates.check(work, checker, json_api.decode_values(bounded), positions)
     row = await _write(work, identifier, "identifier.patch", _UPDATE, new_values=bounded)
     assert row is not None  # noqa: S101  (`_target` holds its lock)
     return row
@@ -226,7 +249,7 @@ async def patch(
 
 async def delete(work: Work, identifier: Identifier, *, when: Condition) -> None:
     """Delete an identifier; its history stays. Raises HandleNotFound, PreconditionFailed."""
-    version, _ = await _target(work, identifier)
+    version = (await _target(work, identifier)).version
     when.check(version)
     if version is None:
         raise HandleNotFound(f"{identifier} is not registered")
@@ -247,10 +270,14 @@ def _key(identifier: Identifier) -> dict[str, str]:
     return {"at_prefix": identifier.prefix_key, "at_suffix_key": identifier.suffix_key}
 
 
-def _encode(work: Work, values: object) -> list[dict[str, Any]]:
+def _decode(work: Work, values: object) -> Sequence[HandleValue]:
     decoded = json_api.decode_values(values, timestamp=int(work.now.timestamp()))
     check_values(decoded)
-    return _bounded([json_api.encode_value(value) for value in decoded])
+    return decoded
+
+
+def _encode(values: Iterable[HandleValue]) -> list[dict[str, Any]]:
+    return _bounded([json_api.encode_value(value) for value in values])
 
 
 def _bounded(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -264,18 +291,29 @@ def _bounded(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return values
 
 
-async def _target(work: Work, identifier: Identifier) -> tuple[int | None, list[dict[str, Any]]]:
-    """Return version and values of the identifier to write, locked; version None: not there.
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """An identifier to write, locked; version None: it is not there."""
 
-    Raises ServerNotResponsible for a prefix that is not registered here, InsufficientPermission
-    for one of another enterprise, Conflict for one that is not hosted here or not active.
+    version: int | None
+    values: list[dict[str, Any]]
+    template: str | None
+
+
+async def _target(work: Work, identifier: Identifier) -> _Target:
+    """Return what is there of the identifier to write.
+
+    Raises InvalidHandle for the identifier of a template, ServerNotResponsible for a prefix that is
+    not registered here, InsufficientPermission for one of another enterprise, Conflict for one that
+    is not hosted here or not active.
     """
+    check_not_reserved(identifier.suffix_key)
     owner = owner_prefix(identifier)
     if owner == work.node_prefix:  # it is not registered: it is the node's own
         work.principal.require(OPERATOR, scope="identifiers:write")
         await audit.name_writer(work.connection, work.principal.actor)
         row = (await work.connection.execute(_LOCKED, _key(identifier))).one_or_none()
-        return (row.version, row.values_) if row is not None else (None, [])
+        return _as_target(row)
     at = _key(identifier) | {"at_owner": owner, "by_actor": work.principal.actor}
     row = (await work.connection.execute(_TARGET, at)).one_or_none()
     if row is None:
@@ -285,7 +323,13 @@ async def _target(work: Work, identifier: Identifier) -> tuple[int | None, list[
         raise Conflict(f"prefix {owner} is delegated: register at its own node")
     if row.status != ACTIVE:
         raise Conflict(f"prefix {owner} is {row.status}, not active")
-    return row.version, row.values_
+    return _as_target(row)
+
+
+def _as_target(row: Record | None) -> _Target:
+    if row is None or row.version is None:
+        return _Target(None, [], None)
+    return _Target(row.version, row.values_, row.template)
 
 
 async def may_read(work: Work, identifier: Identifier) -> None:

@@ -365,3 +365,35 @@ handle_http_sessions = sa.Table(
     prefixes=["UNLOGGED"],
 )
 """Sessions of the Handle JSON API, by the digest of their ids; see registry/http_sessions.py."""
+
+template_revision = sa.Sequence("template_revision", metadata=metadata)
+"""Revisions of templates, of which their ETags are made."""
+
+templates = sa.Table(
+    "templates",
+    metadata,
+    sa.Column("prefix", Name, primary_key=True),
+    sa.Column("name_key", Name, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", Name, nullable=False),
+    sa.Column("state", Text, nullable=False, server_default="draft"),
+    sa.Column("definition", pg.JSONB, nullable=False),
+    sa.Column("digest", Bytes, nullable=False),
+    sa.Column("reason", Text),
+    sa.Column(
+        "revision", sa.BigInteger, nullable=False, server_default=template_revision.next_value()
+    ),
+    _created(),
+    _updated(),
+    sa.Column("published_at", Time),
+    sa.Column("withdrawn_at", Time),
+    sa.Index(
+        "templates_draft",
+        "prefix",
+        "name_key",
+        unique=True,
+        postgresql_where=sa.text("state = 'draft'"),
+    ),
+)
+"""Versions of templates. `definition` is a registry.templates.definition.Definition, `digest` the
+SHA-256 of its JSON. A version that is published never changes, which a trigger enforces."""

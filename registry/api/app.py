@@ -23,6 +23,7 @@ from registry.api import (
     openapi,
     prefixes,
     problems,
+    templates,
 )
 from registry.api.requests import REGISTRY, REQUEST_ID, Handler
 from registry.services import Registry
@@ -50,7 +51,16 @@ def make_app(registry: Registry) -> web.Application:
     app[REGISTRY] = registry
     app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
     app.on_response_prepare.extend((_name_request, _close_if_late))
-    for resource in (accounts, enterprises, keys, prefixes, labels, identifiers, imports):
+    for resource in (
+        accounts,
+        enterprises,
+        keys,
+        prefixes,
+        templates,
+        labels,
+        identifiers,
+        imports,
+    ):
         app.add_routes(resource.routes)
     document = openapi.document()
     app.add_routes(

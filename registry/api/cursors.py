@@ -40,7 +40,8 @@ def decode(kind: str, cursor: str) -> str:
 
 
 def _sum(kind: str, octets: bytes) -> bytes:
-    return hashlib.blake2s(octets, digest_size=_SUM_BYTES, key=kind.encode()).digest()
+    key = hashlib.blake2s(kind.encode()).digest()  # a key has at most 32 bytes, a kind has more
+    return hashlib.blake2s(octets, digest_size=_SUM_BYTES, key=key).digest()
 
 
 def _bad() -> MalformedRequest:

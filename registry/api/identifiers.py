@@ -15,6 +15,7 @@ from protocol.errors import InvalidHandle, MalformedRequest
 from protocol.identifier import Identifier, check_registrable, unquote
 from registry import history, identifiers
 from registry.api.bodies import identifiers as bodies
+from registry.api.conditions import condition, unmodified
 from registry.api.requests import (
     cut_page,
     open_work,
@@ -25,7 +26,7 @@ from registry.api.requests import (
     respond,
     struct,
 )
-from registry.identifiers import Condition, etag, parse_tags
+from registry.identifiers import etag
 
 PATH = "/api/v1/identifiers/"
 RESERVED = ("history", "label", "proof")
@@ -34,7 +35,7 @@ RESERVED = ("history", "label", "proof")
 async def put(request: web.Request) -> web.Response:
     """PUT /api/v1/identifiers/{prefix}/{suffix}."""
     body = await read_body(request, bodies.NewIdentifier)
-    identifier, when = path_identifier(request), _condition(request)
+    identifier, when = path_identifier(request), condition(request)
     async with open_work(request) as work:
         row, created = await identifiers.put(
             work, identifier, values=body.values, template=body.template, when=when
@@ -44,24 +45,20 @@ async def put(request: web.Request) -> web.Response:
 
 async def get(request: web.Request) -> web.Response:
     """GET /api/v1/identifiers/{prefix}/{suffix}."""
-    identifier, when, moment = path_identifier(request), _condition(request), query_moment(request)
+    identifier, when, moment = path_identifier(request), condition(request), query_moment(request)
     async with open_work(request) as work:
         row = await (
             identifiers.get(work, identifier)
             if moment is None
             else history.at(work, identifier, moment)
         )
-    if when.match is not None:
-        Condition(match=when.match).check(row.version)
-    if when.unmodified(row.version):
-        return web.Response(status=304, headers={"ETag": etag(row.version)})
-    return _respond(row)
+    return unmodified(when, row.version) or _respond(row)
 
 
 async def patch(request: web.Request) -> web.Response:
     """PATCH /api/v1/identifiers/{prefix}/{suffix}."""
     body = await read_body(request, bodies.IdentifierPatch)
-    identifier, when = path_identifier(request), _condition(request)
+    identifier, when = path_identifier(request), condition(request)
     async with open_work(request) as work:
         row = await identifiers.patch(
             work, identifier, values=body.values, remove=body.remove, when=when
@@ -71,7 +68,7 @@ async def patch(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE /api/v1/identifiers/{prefix}/{suffix}."""
-    identifier, when = path_identifier(request), _condition(request)
+    identifier, when = path_identifier(request), condition(request)
     async with open_work(request) as work:
         await identifiers.delete(work, identifier, when=when)
     return web.Response(status=204)
@@ -118,14 +115,6 @@ def path_identifier(request: web.Request, *, sub_resource: str | None = None) ->
                 f"a suffix that ends in /{name} is written with %2F{name} here", field="suffix"
             )
     return check_registrable(Identifier.of(unquote(raw_prefix), unquote(raw_suffix)))
-
-
-def _condition(request: web.Request) -> Condition:
-    def tags(name: str) -> tuple[str, ...] | None:
-        given = request.headers.getall(name, None)
-        return None if given is None else parse_tags(", ".join(given), name)
-
-    return Condition(tags("If-Match"), tags("If-None-Match"))
 
 
 def _respond(row: Any, *, status: int = 200) -> web.Response:

@@ -15,6 +15,8 @@ from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_c
 
 PASSWORD = "quiet heron 47 over the lock"
 SECRET = "the secret of identity number 301"
+TEMPLATE = "goods"
+ITEM = {"index": 2000, "type": "NAME", "name": "名称", "data": {"kind": "string"}}
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ async def make(node: Node, number: int) -> Tenant:
     wish = {"enterprise_id": enterprise["id"], "hosting": "hosted"}
     pending = (await _made(node, key["key"], "/prefixes", wish))["prefix"]
     await _fill_prefix(node, key["key"], prefix, mark)
+    await _templates(node, key["key"], prefix, mark)
     import_id = await _import(node, key["key"], prefix, mark)
     staff = await _made(
         node, node.operator, "/accounts", {"name": f"staff.{number}", "role": "reviewer"}
@@ -91,6 +94,9 @@ async def make(node: Node, number: int) -> Tenant:
         "own account": account["id"],
         "key": other["id"],
         "import": import_id,
+        "template": TEMPLATE,
+        "published": "1",
+        "draft": "2",
     }
     return Tenant(mark, enterprise["id"], key["key"], session["token"], prefix, pending, ids)
 
@@ -133,6 +139,16 @@ async def _fill_prefix(node: Node, key: str, prefix: str, mark: str) -> None:
     path = f"/identifiers/0.NA/{prefix}"
     status, answer, _ = await node.call("PATCH", path, key, {"values": [secret]})
     assert status == 200, answer
+
+
+async def _templates(node: Node, key: str, prefix: str, mark: str) -> None:
+    """Make a published version and a draft of the template TEMPLATE."""
+    body = {"prefix": prefix, "name": TEMPLATE, "items": [ITEM], "description": f"about {mark}"}
+    await _made(node, key, "/templates", body)
+    path = f"/templates/{prefix}/{TEMPLATE}"
+    status, answer, _ = await node.call("POST", f"{path}/1/publish", key)
+    assert status == 200, answer
+    await _made(node, key, path, None)
 
 
 async def _import(node: Node, key: str, prefix: str, mark: str) -> str:

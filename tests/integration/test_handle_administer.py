@@ -42,6 +42,7 @@ from tests.integration.handle_support import (
     running,
     url,
 )
+from tests.integration.template_support import item, published
 
 OK = ResponseCode.SUCCESS
 Do = Callable[..., Awaitable[list[Message]]]
@@ -225,14 +226,19 @@ async def test_the_answer_says_whether_something_was_overwritten(node: Node) -> 
 
 async def test_overwriting_keeps_the_template(node: Node) -> None:
     prefix, token, actor = await owned(node)
-    value = {"index": 1, "type": "URL", "data": "a"}
+    await published(node.http, prefix, token, items=[item(2000, "URL", max_length=9)])
+    value = {"index": 2000, "type": "URL", "data": "a"}
     status, answer, _ = await node.http.call(
         "PUT", f"/identifiers/{prefix}/T", token, {"values": [value], "template": "pump"}
     )
     assert status == 201, answer
-    body = ValuesRequest(f"{prefix}/T", (url(1, "b"),))
-    assert await node.code(actor, OpCode.CREATE_HANDLE, body, PLAIN | OpFlag.OVERWRITE) == OK
-    assert await node.sql("SELECT template FROM identifiers WHERE suffix = 'T'") == [("pump",)]
+    overwrite = PLAIN | OpFlag.OVERWRITE
+    body = ValuesRequest(f"{prefix}/T", (url(2000, "b"),))
+    assert await node.code(actor, OpCode.CREATE_HANDLE, body, overwrite) == OK
+    assert await node.sql("SELECT template FROM identifiers WHERE suffix = 'T'") == [("pump/1",)]
+    for op_code in (OpCode.CREATE_HANDLE, OpCode.MODIFY_VALUE):
+        body = ValuesRequest(f"{prefix}/T", (url(2000, "longer than nine"),))
+        assert await node.code(actor, op_code, body, overwrite) == ResponseCode.INVALID_VALUE
 
 
 async def test_identifiers_are_listed_fifty_in_a_message(node: Node) -> None:

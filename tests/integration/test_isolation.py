@@ -21,7 +21,7 @@ from registry.database import Database
 from registry.tenancy import ROLE
 from tests.integration import rest_support, tenants
 from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_code, running
-from tests.integration.tenants import PASSWORD, Tenant
+from tests.integration.tenants import ITEM, PASSWORD, Tenant
 
 Body = Callable[[Tenant, Tenant], Any]
 """Takes the enterprise aimed at and the stranger."""
@@ -138,6 +138,17 @@ CASES: dict[str, Case] = {
     "listImports": Case(refused=_OWN_ONLY),
     "getImport": Case({"id": "import"}),
     "getImportErrors": Case({"id": "import"}),
+    "createTemplate": Case(
+        body=lambda own, stranger: {"prefix": own.prefix, "name": "other", "items": [ITEM]}
+    ),
+    "listTemplates": Case(refused=_OWN_ONLY),
+    "listTemplateVersions": Case(),
+    "draftTemplateVersion": Case(control=_STATE),
+    "getTemplate": Case({"version": "published"}),
+    "replaceTemplate": Case({"version": "draft"}, lambda own, stranger: {"items": [ITEM]}),
+    "deleteTemplate": Case({"version": "draft"}, control=_STATE),
+    "publishTemplate": Case({"version": "draft"}),
+    "withdrawTemplate": Case({"version": "published"}, _reason),
     "getLabel": Case(),
     "makeLabels": Case(body=lambda own, stranger: {"identifiers": [f"{own.prefix}/SN-1"]}),
 }
@@ -171,7 +182,7 @@ async def _send(
 ) -> tuple[int, str]:
     name, method, path = operation
     case = CASES[name]
-    for parameter in ("id", "key_id", "prefix", "suffix"):
+    for parameter in ("id", "key_id", "prefix", "suffix", "template", "version"):
         if f"{{{parameter}}}" in path:
             value = _named(own, case.at.get(parameter, parameter))
             path = path.replace(f"{{{parameter}}}", value)
@@ -296,6 +307,7 @@ async def test_no_handle_identity_reaches_another_enterprise(node: Node, tmp_pat
             for key, value in (("{prefix}", own.prefix), ("{suffix}", "SN-1")):
                 path = path.replace(key, value)  # noqa: PLW2901
             path = path.replace("{id}", own.enterprise).replace("{key_id}", own.ids["key"])  # noqa: PLW2901
+            path = path.replace("{template}", own.ids["template"]).replace("{version}", "1")  # noqa: PLW2901
             answer = await ask(method, f"/api/v1{path}", {} if method != "GET" else None, stranger)
             assert answer.status in (401, 415), (method, path, answer.body)
         assert await _snapshot(node.database, own.enterprise) == before

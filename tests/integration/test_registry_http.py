@@ -144,7 +144,7 @@ async def test_the_page_of_the_document_names_every_operation_and_loads_nothing(
         assert operation.path in page
         assert operation.summary_zh in page
     assert "src=" not in page
-    assert "http" not in page.replace("https://a.example", "").replace("http-equiv", "")
+    assert "://" not in page.replace("https://a.example", "")
 
 
 async def test_without_a_database_the_answer_is_503_with_retry_after() -> None:

@@ -36,9 +36,9 @@ async def test_put_creates_then_replaces_and_delete_removes(
 ) -> None:
     root, key = owner
     path = f"{root}/SN-1"
-    body = {"values": [_value(1), _value(2, ttl=60, permissions="1100")], "template": "pump/1"}
+    body = {"values": [_value(1), _value(2, ttl=60, permissions="1100")]}
     status, made, response = await node.call("PUT", path, key, body)
-    assert (status, made["handle"], made["template"]) == (201, "88.118.1/SN-1", "pump/1")
+    assert (status, made["handle"], made["template"]) == (201, "88.118.1/SN-1", None)
     assert made["values"][1]["ttl"] == 60
     assert made["values"][1]["permissions"] == "1100"
     tag = response.headers["ETag"]

@@ -20,6 +20,7 @@ from tests.integration.rest_support import (
     let_administrator_in,
     value,
 )
+from tests.integration.template_support import item, stored
 
 NAME = f"/api/handles/{PREFIX}/Pump-1"
 
@@ -83,11 +84,17 @@ async def test_overwrite_false_keeps_what_is_there(front: Front) -> None:
 
 
 async def test_a_replaced_identifier_keeps_its_template(front: Front) -> None:
-    await front.ask("PUT", NAME, value(1, "one"), basic())
-    await front.sql.execute("UPDATE identifiers SET template = 'pump' WHERE suffix_key = 'PUMP-1'")
-    await front.ask("PUT", NAME, value(1, "two"), basic())
+    await stored(front.sql, PREFIX, "pump", [item(2000, "URL", max_length=9)])
+    await front.ask("PUT", NAME, value(2000, "one"), basic())
+    await front.sql.execute(
+        "UPDATE identifiers SET template = 'pump/1' WHERE suffix_key = 'PUMP-1'"
+    )
+    assert (await front.ask("PUT", NAME, value(2000, "two"), basic())).status == 200
     kept = await front.sql.fetchval("SELECT template FROM identifiers WHERE suffix_key = 'PUMP-1'")
-    assert kept == "pump"
+    assert kept == "pump/1"
+    for path in (NAME, f"{NAME}?index=2000"):
+        refused = await front.ask("PUT", path, value(2000, "longer than nine"), basic())
+        assert (refused.status, refused.code) == (400, 202), (path, refused)
 
 
 async def test_values_are_added_and_replaced_by_index(front: Front) -> None:

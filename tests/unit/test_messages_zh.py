@@ -66,6 +66,19 @@ def test_every_sentence_in_the_code_has_its_chinese() -> None:
     assert not unreadable, "raise errors with the sentence itself:\n" + "\n".join(unreadable)
 
 
+def test_every_rule_of_a_template_has_its_chinese() -> None:
+    """What breaks one is told by Breach (the end of a sentence) and Fault, not by an error."""
+    told = set()
+    for file in (ROOT / "registry" / "templates").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Breach", "Fault"):
+                (sentence,) = _sentences(node.args[-1])
+                told.add(f"{{}} {sentence}" if len(node.args) == 2 else sentence)
+    told.remove("{} {}")  # where both are put together
+    assert len(told) > 20
+    assert told - set(SENTENCES) == set()
+
+
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_a_sentence_becomes_its_own_chinese_with_what_was_put_into_it(sentence: str) -> None:
     holes = sentence.count("{}")

@@ -15,6 +15,14 @@ def test_a_cursor_gives_its_position_back(position: str) -> None:
     assert cursors.decode("list", cursors.encode("list", position)) == position
 
 
+def test_the_name_of_a_list_may_be_long() -> None:
+    kinds = [f"history of 88.118.35/{'x' * 200}{end}" for end in ("", "y")]
+    cursor = cursors.encode(kinds[0], "17")
+    assert cursors.decode(kinds[0], cursor) == "17"
+    with pytest.raises(MalformedRequest):
+        cursors.decode(kinds[1], cursor)
+
+
 def test_a_cursor_of_another_list_is_refused() -> None:
     with pytest.raises(MalformedRequest):
         cursors.decode("prefixes", cursors.encode("enterprises", "x"))

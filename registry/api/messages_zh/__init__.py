@@ -11,7 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from registry.api.messages_zh import accounts, common, identifiers, imports, labels, registry, words
+from registry.api.messages_zh import (
+    accounts,
+    common,
+    identifiers,
+    imports,
+    labels,
+    registry,
+    templates,
+    words,
+)
 
 SENTENCES: Mapping[str, str] = {
     **common.SENTENCES,
@@ -20,6 +29,7 @@ SENTENCES: Mapping[str, str] = {
     **identifiers.SENTENCES,
     **imports.SENTENCES,
     **labels.SENTENCES,
+    **templates.SENTENCES,
 }
 
 MAX_TRANSLATED = 600

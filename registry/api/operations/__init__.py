@@ -14,6 +14,7 @@ from registry.api.operations import (
     keys,
     labels,
     prefixes,
+    templates,
 )
 from registry.api.operations.model import Answers, Operation, Parameter
 
@@ -26,6 +27,7 @@ _RESOURCES = {
     "identifiers": identifiers,
     "imports": imports,
     "labels": labels,
+    "templates": templates,
 }
 
 TAGS: dict[str, tuple[str, str]] = {name: each.TAG for name, each in _RESOURCES.items()}
