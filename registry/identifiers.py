@@ -39,8 +39,6 @@ from registry.templates.names import check_not_reserved
 MAX_VALUES_BYTES = 1024 * 1024
 """All values of one identifier together, in bytes of JSON."""
 
-MAX_TEMPLATE = 255
-
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _values = identifiers.c["values"]
 _CURRENT = (
@@ -187,7 +185,9 @@ async def put(
     """
     decoded = _decode(work, values)
     encoded = _encode(decoded)
-    wanted = None if template is None else await templates.wanted(work, identifier, template)
+    wanted = (
+        None if template is None else await templates.wanted(work, identifier.prefix_key, template)
+    )
     target = await _target(work, identifier)
     when.check(target.version)
     if wanted is not None:

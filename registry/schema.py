@@ -235,6 +235,7 @@ imports = sa.Table(
     sa.Column("actor", Text, nullable=False),
     sa.Column("format", Text, nullable=False),
     sa.Column("prefix", Name),
+    sa.Column("template", Text),
     sa.Column("state", Text, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("read", sa.BigInteger, nullable=False, server_default="0"),

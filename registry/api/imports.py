@@ -46,8 +46,9 @@ async def create(request: web.Request) -> web.Response:
         idempotency.check_key(key)
     if (request.content_length or 0) > uploads.MAX_UPLOAD_BYTES:
         raise TooLarge(f"a file has at most {uploads.MAX_UPLOAD_BYTES} bytes")
+    template = request.query.get("template")
     async with open_work(request) as work:
-        import_id = await uploads.begin(work, format_, prefix)
+        import_id = await uploads.begin(work, format_, prefix, template)
     database = request.app[REGISTRY].database
     async with uploads.discarded_on_error(database, import_id):
         stored = await uploads.store(
@@ -64,7 +65,9 @@ async def _queue(
     """Queue the import, or return the answer that the same request with this key got before."""
     actor = work.principal.actor
     if key is not None:
-        path = f"{request.path} {_format(request)} {_prefix(request)}"
+        path = (
+            f"{request.path} {_format(request)} {_prefix(request)} {request.query.get('template')}"
+        )
         print_ = idempotency.fingerprint(request.method, path, stored.digest)
         earlier = await idempotency.claim(work.connection, actor, key, print_, work.now)
         if earlier is not None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocol.errors import InvalidValue
 from protocol.json_api import iso_time
 from registry.imports import readers, rows
 from registry.imports.readers import Unreadable
+from registry.imports.templates import NotRead, Templates
+from registry.templates.checker import Checker
+from registry.templates.names import Reference
 
 BATCH_ROWS = 10_000
 BATCH_CHARACTERS = 8 << 20
@@ -36,6 +40,19 @@ class Refusal:
     reason: str
 
 
+Key = tuple[str, str]
+"""Prefix and canonical suffix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A row whose values name identifiers that must be registered."""
+
+    row: int
+    checker: Checker
+    targets: Sequence[rows.Target]
+
+
 @dataclass(slots=True)
 class Batch:
     """The rows after `after` up to and with `last`."""
@@ -44,10 +61,28 @@ class Batch:
     last: int
     groups: dict[str, Group] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
+    checkers: dict[tuple[str, Reference], Checker] = field(default_factory=dict)
+    named: dict[Key, Named] = field(default_factory=dict)
     size: int = 0
+
+    def holds_off(self, line: rows.Line) -> bool:
+        """Whether a row must wait for the next batch.
+
+        Whether a row that names others is right is known once the batch is written: it stands alone
+        for its identifier then, so that no other row of the batch depends on the answer.
+        """
+        key = (line.prefix, line.suffix_key)
+        if key in self.named:
+            return True
+        group = self.groups.get(line.prefix) if line.named else None
+        return group is not None and line.suffix_key in group.lines
 
     def add(self, row: int, line: rows.Line) -> None:
         """Take in a row that is right."""
+        if line.checker is not None:
+            self.checkers[line.prefix, line.checker.reference] = line.checker
+            if line.named:
+                self.named[line.prefix, line.suffix_key] = Named(row, line.checker, line.named)
         group = self.groups.get(line.prefix)
         if group is None:
             group = self.groups[line.prefix] = Group()
@@ -59,6 +94,16 @@ class Batch:
         """Turn all rows of a prefix into refusals."""
         group = self.groups.pop(prefix)
         self.refusals.extend(Refusal(row, column, reason) for row in group.rows)
+        self.named = {key: named for key, named in self.named.items() if key[0] != prefix}
+
+    def refuse_named(self, key: Key, column: str, reason: str) -> None:
+        """Turn a row that names others into a refusal."""
+        prefix, suffix_key = key
+        row = self.named.pop(key).row
+        group = self.groups[prefix]
+        del group.lines[suffix_key]
+        group.rows.remove(row)
+        self.refusals.append(Refusal(row, column, reason))
 
     @property
     def accepted(self) -> int:
@@ -85,21 +130,29 @@ async def read_batches(
     prefix: str | None,
     after: int,
     clock: Callable[[], float],
+    templates: Templates | None = None,
 ) -> AsyncIterator[Batch]:
     """Read a file and yield what it says after row `after`, in batches.
 
-    format_: csv or ndjson. prefix: see rows.csv_parser. Raises Unreadable; what was read before
-    has been yielded then.
+    format_: csv or ndjson. prefix: see rows.csv_parser. templates: those that rows name. Raises
+    Unreadable; what was read before has been yielded then.
     """
     stamp = iso_time(int(clock()))
     batch = Batch(after, after)
     unreadable: Unreadable | None = None
     try:
-        async for first, block, parse in _blocks(format_, chunks, prefix):
+        templates = templates or Templates()
+        async for first, block, parse in _blocks(format_, chunks, prefix, templates):
             for row, content in enumerate(block, first):
                 if row <= after:
                     continue
-                _take(batch, row, content, parse, stamp)
+                line = await _read(batch, row, content, parse, stamp, templates)
+                if line is not None and batch.holds_off(line):
+                    yield batch
+                    batch = Batch(batch.last, batch.last)
+                batch.last = row
+                if line is not None:
+                    batch.add(row, line)
                 if batch.full:
                     yield batch
                     stamp = iso_time(int(clock()))
@@ -112,33 +165,48 @@ async def read_batches(
         raise unreadable
 
 
-def _take(batch: Batch, row: int, content: Any, parse: rows.Parse, stamp: str) -> None:
-    batch.last = row
-    try:
-        line = parse(content, stamp)
-    except rows.RowError as error:
-        column, reason = error.column[:_MAX_COLUMN], error.reason[:_MAX_REASON]
-        batch.refusals.append(Refusal(row, column, reason))
-    else:
-        if line is not None:
-            batch.add(row, line)
+async def _read(  # noqa: PLR0917
+    batch: Batch, row: int, content: Any, parse: rows.Parse, stamp: str, templates: Templates
+) -> rows.Line | None:
+    """Return a row that is right; None for one that is blank, or that is refused now."""
+    while True:
+        try:
+            return parse(content, stamp)
+        except NotRead as needed:
+            await templates.read(needed.prefix, needed.text)
+        except rows.RowError as error:
+            column, reason = error.column[:_MAX_COLUMN], error.reason[:_MAX_REASON]
+            batch.refusals.append(Refusal(row, column, reason))
+            return None
 
 
 async def _blocks(
-    format_: str, chunks: AsyncIterator[bytes], prefix: str | None
+    format_: str, chunks: AsyncIterator[bytes], prefix: str | None, templates: Templates
 ) -> AsyncIterator[tuple[int, list[Any], rows.Parse]]:
     """Yield blocks of rows, each with the number of its first row and the parser."""
     if format_ == "ndjson":
-        parse = rows.ndjson_parser(prefix)
+        parse = rows.ndjson_parser(prefix, templates)
         async for lines in readers.read_ndjson(chunks):
             yield lines.first, lines.rows, parse
         return
     header: rows.Parse | None = None
     async for block in readers.read_csv(chunks):
         if header is None:
-            header = rows.csv_parser(block.rows[0], prefix)
+            checker = await _of_all(prefix, templates)
+            header = rows.csv_parser(block.rows[0], prefix, checker)
             yield block.first + 1, block.rows[1:], header
         else:
             yield block.first, block.rows, header
     if header is None:
         raise Unreadable("the file is empty: it has no header")
+
+
+async def _of_all(prefix: str | None, templates: Templates) -> Checker | None:
+    """Return what checks all rows of a file. Raises Unreadable."""
+    if prefix is None or templates.default is None:
+        return None
+    await templates.read(prefix, templates.default)
+    try:
+        return templates.checker(prefix, None)
+    except InvalidValue as error:
+        raise Unreadable(error.detail) from None

@@ -20,8 +20,10 @@ from protocol.errors import StoreUnavailable
 from registry.database import Database, unavailable
 from registry.imports import merge
 from registry.imports.batches import Batch, read_batches
+from registry.imports.checks import TemplateWithdrawn
 from registry.imports.merge import MAX_ERRORS, STAGING, Course, Import, Overtaken
 from registry.imports.readers import Unreadable
+from registry.imports.templates import Templates, finder
 from registry.services import Registry
 
 log = structlog.get_logger("idnode.imports")
@@ -72,12 +74,24 @@ async def import_once(
     """
     with unavailable():
         try:
-            async with _connected(registry.database) as writer:
-                await _import(registry, writer, import_id, stop)
+            while not await _attempt_once(registry, import_id, stop):
+                log.info("import_reads_templates_again", id=str(import_id))
         except asyncpg.TransactionRollbackError as error:  # such as a deadlock
             raise StoreUnavailable("the database rolled a batch back") from error
         except Overtaken:
             log.warning("import_overtaken", id=str(import_id))
+
+
+async def _attempt_once(
+    registry: Registry, import_id: uuid.UUID, stop: asyncio.Event | None
+) -> bool:
+    """Go on with an import where it stands; False where a template was withdrawn meanwhile."""
+    async with _connected(registry.database) as writer:
+        try:
+            await _import(registry, writer, import_id, stop)
+        except TemplateWithdrawn:
+            return False
+    return True
 
 
 async def _import(
@@ -141,9 +155,13 @@ async def _work(
     await writer.execute(STAGING, timeout=_STEP_SECONDS)
     course = Course(room=MAX_ERRORS - job.failed)
     async with _connected(registry.database) as reader:
-        chunks = _chunks(reader, job)
         batches = read_batches(
-            job.format, chunks, prefix=job.prefix, after=job.read, clock=registry.clock
+            job.format,
+            _chunks(reader, job),
+            prefix=job.prefix,
+            after=job.read,
+            clock=registry.clock,
+            templates=Templates(finder(reader, _STEP_SECONDS), job.template),
         )
         async with contextlib.aclosing(_one_ahead(batches)) as ahead:
             async for batch in ahead:

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from registry import audit
+from registry.imports import checks
 from registry.imports.batches import Batch, Refusal
 from registry.imports.rows import COLUMNS
 from registry.prefixes import ACTIVE, HOSTED
@@ -69,6 +70,7 @@ class Import:
     actor: str
     format: str
     prefix: str | None
+    template: str | None
     bytes: int
     read: int
     failed: int
@@ -93,12 +95,16 @@ class Course:
 async def write(
     connection: asyncpg.Connection, job: Import, batch: Batch, course: Course, *, seconds: float
 ) -> None:
-    """Commit one batch. Raises Overtaken; on any error the caller drops the connection.
+    """Commit one batch; on any error the caller drops the connection.
+
+    Raises Overtaken, and checks.TemplateWithdrawn: the rows from here on must be read anew.
 
     seconds: how long the batch took.
     """
     await connection.execute("BEGIN")
+    await checks.hold_templates(connection, batch)  # before the lock of any prefix
     await _refuse_prefixes(connection, job, batch)
+    await checks.refuse_unregistered(connection, batch)
     done, failed = batch.accepted, len(batch.refusals)
     moved = await connection.execute(
         _PROGRESS, job.id, batch.after, batch.last, done, failed, seconds
@@ -176,7 +182,8 @@ async def begin(connection: asyncpg.Connection, import_id: uuid.UUID) -> Import 
     row = await connection.fetchrow(
         """UPDATE imports SET state = 'running', updated_at = now()
            WHERE id = $1 AND state IN ('queued', 'running')
-           RETURNING id, enterprise_id, actor, format, prefix, bytes, read, failed""",
+           RETURNING id, enterprise_id, actor, format, prefix, template, bytes, read,
+               failed""",
         import_id,
     )
     return None if row is None else Import(**row)

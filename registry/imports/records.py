@@ -19,6 +19,7 @@ _RECORD = (
     imports.c.state,
     imports.c.format,
     imports.c.prefix,
+    imports.c.template,
     (imports.c.done + imports.c.failed).label("rows"),
     imports.c.done,
     imports.c.failed,

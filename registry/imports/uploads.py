@@ -16,13 +16,21 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 import structlog
 
-from protocol.errors import BodyTimeout, Conflict, MalformedRequest, StoreUnavailable, TooLarge
+from protocol.errors import (
+    BodyTimeout,
+    Conflict,
+    InvalidValue,
+    MalformedRequest,
+    StoreUnavailable,
+    TooLarge,
+)
 from registry.database import Database
 from registry.imports.job import CHANNEL
 from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import OPERATOR
 from registry.schema import import_chunks, imports, prefixes
 from registry.services import Work
+from registry.templates import lookup
 
 log = structlog.get_logger("idnode.imports")
 
@@ -41,16 +49,21 @@ class Stored:
     digest: bytes
 
 
-async def begin(work: Work, format_: str, prefix: str | None) -> uuid.UUID:
+async def begin(
+    work: Work, format_: str, prefix: str | None, template: str | None = None
+) -> uuid.UUID:
     """Make an import that waits for its file; return its id.
 
-    prefix: the one that bare suffixes stand under. Raises InsufficientPermission, and Conflict
-    for a prefix that is not hosted here and active.
+    prefix: the one that bare suffixes stand under. template: the one of it that rows are checked
+    by which name none. Raises InsufficientPermission, Conflict for a prefix that is not hosted here
+    and active, and InvalidValue for a template that is not there or has no prefix.
     """
     enterprise_id = work.principal.enterprise_id
     work.principal.require(OPERATOR, enterprise=enterprise_id, scope="imports")
     if prefix is not None:
         await _check_prefix(work, prefix)
+    if template is not None:
+        template = await _exact(work, prefix, template)
     made: uuid.UUID = (
         await work.connection.execute(
             imports.insert()
@@ -59,12 +72,21 @@ async def begin(work: Work, format_: str, prefix: str | None) -> uuid.UUID:
                 actor=work.principal.actor,
                 format=format_,
                 prefix=prefix,
+                template=template,
                 state="uploading",
             )
             .returning(imports.c.id)
         )
     ).scalar_one()
     return made
+
+
+async def _exact(work: Work, prefix: str | None, template: str) -> str:
+    """Return the exact version that is meant by `template`."""
+    if prefix is None:
+        raise InvalidValue("an import by a template names its prefix", field="prefix")
+    checker = (await lookup.wanted(work, prefix, template)).usable(None)
+    return str(checker.reference)
 
 
 async def _check_prefix(work: Work, prefix: str) -> None:

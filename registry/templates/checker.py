@@ -77,7 +77,8 @@ class _Compiled(NamedTuple):
 class Checker:
     """Checks values by one version of a template; made once, used for any number of identifiers.
 
-    reference: name and version. `definition` must have passed checks.check.
+    reference: name and version. restricted: the indexes of values that are not for everybody.
+    `definition` must have passed checks.check.
     """
 
     def __init__(self, reference: Reference, definition: Definition) -> None:
@@ -86,6 +87,9 @@ class Checker:
         self._items = {item.index: _compile(item) for item in definition.items}
         self._required = [index for index, item in self._items.items() if item.required]
         self._audiences = {item.index: item.audience for item in definition.items}
+        self.restricted = frozenset(
+            index for index, audience in self._audiences.items() if audience != PUBLIC
+        )
         self._to_be_registered = frozenset(
             item.index
             for item in definition.items
@@ -154,9 +158,9 @@ class Checker:
     def restrict(self, values: Iterable[HandleValue]) -> list[HandleValue]:
         """Return the values, without PUBLIC_READ where they are not for everybody."""
         return [
-            value
-            if self.audience(value.index) == PUBLIC
-            else dataclasses.replace(value, permissions=value.permissions & ~PUBLIC_READ)
+            dataclasses.replace(value, permissions=value.permissions & ~PUBLIC_READ)
+            if value.index in self.restricted
+            else value
             for value in values
         ]
 

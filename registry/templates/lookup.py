@@ -82,6 +82,14 @@ class Checkers:
 _checkers = Checkers()
 
 
+def compiled(digest: bytes, reference: Reference, definition: Any) -> Checker:
+    """Return the checker of a version: what is kept for this digest, or a new one.
+
+    definition: as the database holds it.
+    """
+    return _checkers.get(digest, reference) or _checkers.make(digest, reference, definition)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A version that somebody wants to register by. checker: None if there is no such version."""
@@ -109,13 +117,12 @@ class Wanted:
         return self.checker
 
 
-async def wanted(work: Work, identifier: Identifier, text: str) -> Wanted:
-    """Look up the template that an identifier shall be registered by, and hold its state.
+async def wanted(work: Work, prefix: str, text: str) -> Wanted:
+    """Look up the template by which something shall be registered under `prefix`; hold its state.
 
     text: ``NAME``, the newest version that is published, or ``NAME/VERSION``. To be called before
     the prefix is locked. Raises InvalidValue for what cannot be a reference.
     """
-    prefix = identifier.prefix_key
     if prefix == PREFIX_HANDLE_PREFIX:
         raise InvalidValue("a prefix handle has no template", field="template")
     try:

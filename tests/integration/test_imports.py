@@ -166,7 +166,7 @@ async def test_refused_rows_are_told_with_row_column_and_reason(
 async def test_ndjson_registers_values_of_every_kind(node: Node, works: tuple[str, str]) -> None:
     key, prefix = works
     lines = [
-        {"suffix": "A", "template": "pump", "values": [value(1, "URL", "https://a.example")]},
+        {"suffix": "A", "values": [value(1, "URL", "https://a.example")]},
         {
             "identifier": f"{prefix}/B",
             "values": [
@@ -185,9 +185,9 @@ async def test_ndjson_registers_values_of_every_kind(node: Node, works: tuple[st
     assert told["5"][1].startswith("not JSON")
     rows = await query(
         node,
-        "SELECT suffix, template, values FROM identifiers WHERE prefix <> '0.NA' ORDER BY suffix",
+        "SELECT suffix, values FROM identifiers WHERE prefix <> '0.NA' ORDER BY suffix",
     )
-    assert [row["template"] for row in rows] == ["pump", None]
+    assert [row["suffix"] for row in rows] == ["A", "B"]
     (stored,) = json.loads(rows[1]["values"])
     assert stored["data"] == {"format": "base64", "value": "AP8="}
     assert stored["ttl"] == 5

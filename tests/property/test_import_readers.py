@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,10 @@ from protocol.values import check_values
 from registry.imports import readers
 from registry.imports.readers import Unreadable, read_csv, read_ndjson
 from registry.imports.rows import RowError, csv_parser, ndjson_parser
+from registry.imports.templates import Templates
+from registry.templates.checker import Checker
+from registry.templates.definition import Definition
+from registry.templates.names import Reference, check_not_reserved
 
 STAMP = "2026-01-01T00:00:00Z"
 
@@ -130,13 +135,54 @@ def stored(line: str) -> tuple[str, str, str, Any, str | None]:
     return prefix, key, suffix, json.loads(values or ""), template
 
 
+ITEMS = [
+    ("NAME", "名称", {"kind": "string", "max_length": 9}, "public", True),
+    ("SUPPLIER", "供应商", {"kind": "enum", "values": ["我们", "他们"]}, "private", False),
+    ("PART", "部件", {"kind": "identifier", "registered": True}, "partners", False),
+]
+CHECKER = Checker(
+    Reference("t\\1", 7),
+    msgspec.convert(
+        {
+            "items": [
+                {
+                    "index": 2000 + n,
+                    "type": type_,
+                    "name": name,
+                    "data": data,
+                    "audience": audience,
+                    "required": required,
+                }
+                for n, (type_, name, data, audience, required) in enumerate(ITEMS)
+            ]
+        },
+        Definition,
+    ),
+)
+
+
+async def _find(prefix: str, text: str) -> Checker:
+    return CHECKER
+
+
+TEMPLATES = Templates(_find)
+asyncio.run(TEMPLATES.read("88.118.35", "t\\1"))
+
+
 def by_the_api(
     identifier: Identifier, values: list[Any], template: str | None
 ) -> tuple[str, str, str, Any, str | None]:
     """Return what a PUT would store. Raises IdnodeError."""
     check_registrable(identifier)
+    check_not_reserved(identifier.suffix_key)
     decoded = json_api.decode_values(values, timestamp=0)
     check_values(decoded)
+    if template is not None:
+        checker = TEMPLATES.checker(identifier.prefix, template)
+        assert checker is not None
+        checker.check(decoded)
+        decoded = tuple(checker.restrict(decoded))
+        template = str(checker.reference)
     encoded = [json_api.encode_value(value) | {"timestamp": STAMP} for value in decoded]
     return identifier.prefix, identifier.suffix_key, identifier.suffix, encoded, template
 
@@ -175,8 +221,44 @@ PLAIN = st.builds(
 )
 
 
-@settings(max_examples=300)
-@given(SUFFIXES, st.lists(st.one_of(PLAIN, VALUES), max_size=3), st.sampled_from([None, "t\\1"]))
+OF_ITEMS = st.builds(
+    lambda index, type_, data, more: {"index": index, "type": type_, "data": data, **more},
+    st.sampled_from([2000, 2001, 2002, 301, 1001, 9]),
+    st.sampled_from(["NAME", "supplier", "SUPPLIER", "PART", "HS_SECKEY", "TEMPLATE", "X"]),
+    st.one_of(
+        st.sampled_from(["我们", "88.118.35/A", "t\\1", "T\\1/7", "/"]),
+        st.text(max_size=10),
+        st.just({"format": "base64", "value": "/w=="}),
+    ).map(lambda data: data if isinstance(data, dict) else {"format": "string", "value": data}),
+    st.sampled_from([{}, {}, {"ttl": 60}, {"permissions": "1110"}, {"permissions": "0111"}]),
+)
+RIGHT = st.fixed_dictionaries(
+    {},
+    optional={
+        2000: st.text(min_size=1, max_size=9).filter(lambda text: "\0" not in text),
+        2001: st.sampled_from(["我们", "他们"]),
+        2002: st.sampled_from(["88.118.35/A", "1.2/b/c"]),
+    },
+).map(
+    lambda texts: [
+        {
+            "index": index,
+            "type": ITEMS[index - 2000][0],
+            "data": {"format": "string", "value": text},
+        }
+        for index, text in texts.items()
+    ]
+)
+
+
+@settings(max_examples=400)
+@given(
+    SUFFIXES,
+    st.one_of(
+        RIGHT, st.lists(OF_ITEMS, max_size=4), st.lists(st.one_of(PLAIN, VALUES), max_size=3)
+    ),
+    st.sampled_from([None, "t\\1"]),
+)
 def test_an_ndjson_row_is_stored_as_the_api_would_store_it(
     suffix: str, values: list[Any], template: str | None
 ) -> None:
@@ -185,9 +267,9 @@ def test_an_ndjson_row_is_stored_as_the_api_would_store_it(
         expected = by_the_api(Identifier.of("88.118.35", suffix), values, template)
     except IdnodeError:
         with pytest.raises(RowError):
-            ndjson_parser("88.118.35")(json.dumps(row).encode(), STAMP)
+            ndjson_parser("88.118.35", TEMPLATES)(json.dumps(row).encode(), STAMP)
         return
-    line = ndjson_parser("88.118.35")(json.dumps(row).encode(), STAMP)
+    line = ndjson_parser("88.118.35", TEMPLATES)(json.dumps(row).encode(), STAMP)
     assert line is not None
     assert stored(line.text) == expected
 
@@ -219,3 +301,30 @@ def test_a_csv_row_is_stored_as_the_api_would_store_it(
     line = parse(row, STAMP)
     assert line is not None
     assert stored(line.text) == expected
+
+
+@settings(max_examples=300)
+@given(
+    st.tuples(
+        CELL_TEXTS, st.sampled_from(["", "我们", "x"]), st.sampled_from(["", "88.118.35/A", "b"])
+    )
+)
+def test_a_csv_row_is_checked_and_stored_as_the_api_would_by_the_template(
+    cells: tuple[str, str, str],
+) -> None:
+    parse = csv_parser(["suffix", "名称", "SUPPLIER", "2002:part"], "88.118.35", CHECKER)
+    columns = zip(range(2000, 2003), ("NAME", "SUPPLIER", "part"), cells, strict=True)
+    values = [
+        {"index": index, "type": type_, "data": cell} for index, type_, cell in columns if cell
+    ]
+    row = ["A", *cells]
+    try:
+        expected = by_the_api(Identifier.of("88.118.35", "A"), values, "t\\1")
+    except IdnodeError:
+        with pytest.raises(RowError):
+            parse(row, STAMP)
+        return
+    line = parse(row, STAMP)
+    assert line is not None
+    assert stored(line.text) == expected
+    assert [str(target.identifier) for target in line.named] == [cell for cell in cells[2:] if cell]

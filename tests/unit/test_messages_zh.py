@@ -22,6 +22,7 @@ _PROTOCOL = ("identifier", "json_api", "typed", "values")
 _HELD = {
     "text": ("registry/api/requests.py", "msgspec's, and two of ours"),
     "unknown": ("registry/accounts/keys.py", "no enterprise, no account"),
+    "kept": ("registry/imports/templates.py", "why a template cannot be used"),
     "str(error)": ("protocol/values.py", "what Identifier.parse says"),
 }
 

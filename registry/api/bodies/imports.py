@@ -17,6 +17,9 @@ class Import(msgspec.Struct, frozen=True):
     state: Literal["uploading", "queued", "running", "done", "failed"]
     format: Literal["csv", "ndjson"]
     prefix: str | None
+    template: Annotated[
+        str | None, Meta(description="What rows are checked by that name no template themselves")
+    ]
     rows: Annotated[int, Meta(description="Decided so far: done and failed")]
     done: Annotated[int, Meta(description="Rows registered")]
     failed: Annotated[int, Meta(description="Rows refused; see errors")]

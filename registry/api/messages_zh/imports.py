@@ -10,5 +10,6 @@ SENTENCES = {
     "prefix {} is not registered for this enterprise": "前缀 {} 不属于该企业",
     "the upload took too long and was given up": "上传时间过长,已放弃",
     "the body did not go on within {} s": "上传中断超过 {} 秒",
+    "an import by a template names its prefix": "按模板导入时须指定前缀",
     "the database rolled a batch back": "数据库回滚了一批数据",
 }

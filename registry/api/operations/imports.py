@@ -17,6 +17,12 @@ PARAMETERS = {
         "The prefix that bare suffixes stand under, and that full identifiers must have",
         name="prefix",
     ),
+    "import_template": Parameter(
+        "query",
+        "The template of the prefix, NAME or NAME/VERSION, by which rows are checked that name"
+        " none themselves",
+        name="template",
+    ),
 }
 
 OPERATIONS = (
@@ -29,7 +35,7 @@ OPERATIONS = (
         "operator, enterprise",
         {202: Answers("The file is stored and waits", bodies.Import, headers=("Location",))},
         request_media=("text/csv", "application/x-ndjson"),
-        parameters=("format", "import_prefix", *POST),
+        parameters=("format", "import_prefix", "import_template", *POST),
         refused=(409,),
         notes="The body is the file, at most 4 GiB. Each row is registered or refused on its own;"
         " docs/imports.md describes the columns.",
