@@ -1,6 +1,7 @@
 """The operator port: console page, metrics, health. It tells and changes nothing.
 
-It never asks the database or a worker while somebody waits, so it answers whatever they do.
+It never asks the database or a worker while somebody waits, so it answers whatever they do. Only
+who signs in or out waits for the database.
 """
 
 from __future__ import annotations
@@ -10,24 +11,22 @@ from contextlib import AsyncExitStack
 import msgspec
 from aiohttp import web
 
-from admin.console import page
+from admin.console import front
 from admin.metrics import Node, RowsCollector, expose
 from admin.status import Status
-from registry.api.problems import prefers_chinese
 
-_STATUS: web.AppKey[Status] = web.AppKey("status", Status)
 _COLLECTOR: web.AppKey[RowsCollector] = web.AppKey("collector", RowsCollector)
 _SHUTDOWN_SECONDS = 1.0
 
 
 def make_control_app(status: Status) -> web.Application:
     """Return the application of the operator port."""
-    app = web.Application(client_max_size=0)
-    app[_STATUS] = status
+    app = web.Application(client_max_size=front.MAX_FORM_BYTES)
+    app[front.STATUS] = status
     app[_COLLECTOR] = RowsCollector(
         status.rows, Node(lambda: status.ready_workers, status.restarts)
     )
-    app.router.add_get("/", _console)
+    front.add_routes(app)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
@@ -48,20 +47,6 @@ async def start_control(status: Status, stack: AsyncExitStack) -> int:
     return port
 
 
-async def _console(request: web.Request) -> web.Response:
-    asked = request.query.get("lang", request.headers.get("Accept-Language", ""))
-    chinese = prefers_chinese(asked)
-    return web.Response(
-        text=page.render(request.app[_STATUS], chinese=chinese),
-        content_type="text/html",
-        headers={
-            "Content-Security-Policy": page.POLICY,
-            "Content-Language": "zh" if chinese else "en",
-            "Vary": "Accept-Language",
-        },
-    )
-
-
 async def _metrics(request: web.Request) -> web.Response:
     body, content_type = expose(request.app[_COLLECTOR], request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})
@@ -72,7 +57,7 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    status = request.app[_STATUS]
+    status = request.app[front.STATUS]
     reasons = status.reasons()
     body = {"ready": not reasons, "reasons": reasons, "workers": status.ready_workers}
     return _json(body, status=503 if reasons else 200)

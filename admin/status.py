@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from admin import metrics
+from admin.console.visitors import Visitors
 from admin.fleet import Fleet
 from admin.settings import Settings
 from admin.watch import Watch
@@ -16,13 +17,14 @@ from registry.metrics import METRICS, Row
 
 @dataclass(eq=False)
 class Status:
-    """One node. `fleet` is None until the database is prepared."""
+    """One node. `fleet` and `visitors` are None until the database is prepared."""
 
     settings: Settings
     rows: Sequence[Row]
     restarts: Counter[str] = field(default_factory=lambda: Counter({"worker": 0, "jobs": 0}))
     watch: Watch = field(default_factory=Watch)
     fleet: Fleet | None = None
+    visitors: Visitors | None = None
     started: float = field(default_factory=time.monotonic)
 
     @property

@@ -21,6 +21,7 @@ import structlog
 
 from admin import __version__, datadir, logs
 from admin.child import when_standard_input_ends
+from admin.console.visitors import Visitors
 from admin.control import start_control
 from admin.datadir import DataDirectoryError
 from admin.embedded import PostgresError
@@ -33,6 +34,7 @@ from protocol.errors import IdnodeError, StoreUnavailable
 from registry import metrics
 from registry.accounts.first import ensure_operator
 from registry.database import Database, migrate
+from registry.services import Registry
 from registry.tenancy import RoleMissing
 from resolver.site import ensure_key
 from resolver.transports.tls import TlsContext, ensure_self_signed
@@ -173,6 +175,8 @@ class Supervisor:
         url = await self._database(status, stack)
         await prepare(url, datadir.bootstrap_token(settings))
         self._watch(status, url, stack)
+        status.visitors = _visitors(url, settings)
+        stack.push_async_callback(status.visitors.close)
         fleet = self._fleet = status.fleet = Fleet(
             settings, url, str(metrics_file), status.rows, status.restarts
         )
@@ -243,6 +247,13 @@ class Supervisor:
         logs.configure(self.settings.log_level)
         log.info("settings_reloaded", changed=[name for name in changed if name not in late])
         await fleet.replace_all(self.settings)
+
+
+def _visitors(url: str, settings: Settings) -> Visitors:
+    database = Database(url, pool_size=2)
+    # It writes nothing that a cache holds, and counts nothing.
+    registry = Registry(database, settings.prefix, lambda *_: None, metrics.private_row())
+    return Visitors(registry)
 
 
 async def prepare(url: str, token: str) -> None:

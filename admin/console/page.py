@@ -11,7 +11,6 @@ from html import escape
 from importlib import resources
 
 from admin import __version__
-from admin.console.texts import CHINESE, ENGLISH
 from admin.fleet import Child, Slot
 from admin.status import Status
 from admin.watch import Import, Overview
@@ -22,7 +21,10 @@ REFRESH_SECONDS = 5
 _STYLE = (resources.files("admin.console") / "style.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
-POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none';"
+    " form-action 'self'; base-uri 'none'"
+)
 """Content-Security-Policy of the page: its one style sheet, and nothing else."""
 
 Words = Mapping[str, str]
@@ -34,11 +36,8 @@ class _Html(str):
     __slots__ = ()
 
 
-def render(status: Status, *, chinese: bool) -> str:
-    """Return the page."""
-    words = CHINESE if chinese else ENGLISH
-    reasons = status.reasons()
-    state = _mark(words["not_ready"] if reasons else words["ready"], good=not reasons)
+def render(status: Status, words: Words, name: str) -> str:
+    """Return the page for who has signed in as `name`."""
     overview = status.watch.overview
     sections = (
         _section(words["node"], _pairs(_node(status, words))),
@@ -48,16 +47,46 @@ def render(status: Status, *, chinese: bool) -> str:
         _section(words["processes"], _processes(status, words), wide=True),
         _section(words["imports"], _imports(overview, words), wide=True),
     )
-    other = "en" if chinese else "zh"
+    leave = (
+        f'<form method="post" action="/sign-out?lang={words["lang"]}"><span>{escape(name)}</span>'
+        f"<button>{escape(words['sign_out'])}</button></form>"
+    )
+    refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
+    return _whole(status, words, "".join(sections), head=refresh, aside=leave)
+
+
+def sign_in(status: Status, words: Words, refused: str = "") -> str:
+    """Return the page for everybody else. refused: why it was not let in."""
+    alert = f'<p class="bad" role="alert">{escape(refused)}</p>' if refused else ""
+    fields = "".join(
+        f'<label>{escape(words[label])}<input name="{name}" type="{kind}" maxlength="{length}"'
+        f' autocomplete="{hint}"></label>'
+        for name, label, kind, length, hint in (
+            ("name", "account_name", "text", 64, "username"),
+            ("password", "password", "password", 1024, "current-password"),
+            ("token", "or_token", "password", 512, "off"),
+        )
+    )
+    form = (
+        f'<form method="post" action="/sign-in?lang={words["lang"]}">{alert}{fields}'
+        f"<button>{escape(words['sign_in'])}</button></form>"
+    )
+    return _whole(status, words, _section(words["sign_in"], form))
+
+
+def _whole(status: Status, words: Words, body: str, *, head: str = "", aside: str = "") -> str:
+    reasons = status.reasons()
+    state = _mark(words["not_ready"] if reasons else words["ready"], good=not reasons)
+    other = "en" if words["lang"] == "zh" else "zh"
+    language = "zh-CN" if words["lang"] == "zh" else "en"
     return (
-        f'<!DOCTYPE html>\n<html lang="{"zh-CN" if chinese else "en"}"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
+        f'<!DOCTYPE html>\n<html lang="{language}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">{head}'
         f"<title>{escape(words['title'])} {escape(status.settings.prefix)}</title>"
         f"<style>{_STYLE}</style></head><body><header><h1>{escape(words['title'])}</h1>"
-        f'<strong>{state}</strong><span class="bad">{escape("; ".join(reasons))}</span>'
-        f'<a href="?lang={other}" hreflang="{other}">{words["other_language"]}</a></header>'
-        f"<main>{''.join(sections)}</main></body></html>\n"
+        f'<strong>{state}</strong><span class="bad">{escape("; ".join(reasons))}</span>{aside}'
+        f'<a href="/?lang={other}" hreflang="{other}">{words["other_language"]}</a></header>'
+        f"<main>{body}</main></body></html>\n"
     )
 
 

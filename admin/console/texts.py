@@ -6,7 +6,13 @@ from collections.abc import Mapping
 
 ENGLISH: Mapping[str, str] = {
     "title": "idnode secondary node",
+    "lang": "en",
     "other_language": "中文",
+    "sign_in": "Sign in",
+    "sign_out": "Sign out",
+    "account_name": "Name",
+    "password": "Password",
+    "or_token": "Or a bearer token",
     "ready": "ready",
     "not_ready": "not ready",
     "node": "Node",
@@ -60,7 +66,13 @@ ENGLISH: Mapping[str, str] = {
 
 CHINESE: Mapping[str, str] = {
     "title": "idnode 标识解析二级节点",
+    "lang": "zh",
     "other_language": "English",
+    "sign_in": "登录",
+    "sign_out": "退出登录",
+    "account_name": "账户名",
+    "password": "密码",
+    "or_token": "或令牌",
     "ready": "就绪",
     "not_ready": "未就绪",
     "node": "节点",

@@ -11,12 +11,17 @@ import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from admin.console.front import COOKIE
 from admin.console.texts import CHINESE, ENGLISH
+from admin.console.visitors import Visitors
 from admin.control import make_control_app
 from admin.settings import Settings
 from admin.status import Status
 from admin.watch import FRESH_SECONDS, Watch
 from registry import metrics
+from registry.database import Database
+from registry.principals import SYSTEM
+from registry.services import Registry
 
 OVERVIEW: dict[str, Any] = {
     "server": "18.6",
@@ -59,8 +64,14 @@ def status(tmp_path: Path, clock: Clock) -> Status:
 
 @pytest.fixture
 async def client(status: Status) -> AsyncIterator[TestClient[Any, Any]]:
-    async with TestClient(TestServer(make_control_app(status))) as client:
+    """Ask as somebody who has signed in; tests/integration/test_console.py does it in earnest."""
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    registry = Registry(away, "88.118", lambda *_: None, metrics.private_row())
+    status.visitors = Visitors(registry, lambda: 0.0)
+    cookie = status.visitors._begin(SYSTEM, "the token of nobody")
+    async with TestClient(TestServer(make_control_app(status)), cookies={COOKIE: cookie}) as client:
         yield client
+    await status.visitors.close()
 
 
 def _all_well(status: Status) -> None:
