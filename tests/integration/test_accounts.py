@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
+import argon2
 import pytest
 import sqlalchemy as sa
 
-from registry.accounts import sessions
+from registry.accounts import passwords, sessions
 from registry.database import Database, migrate
 from registry.principals import SESSION_IDLE
 from registry.schema import accounts, audit_log
@@ -111,7 +112,9 @@ async def test_an_account_has_a_bounded_number_of_sessions(node: Node, clock: Cl
 
 
 @pytest.mark.parametrize("how", ["unknown", "wrong", "no password", "disabled", "deleted"])
-async def test_whoever_cannot_sign_in_gets_one_and_the_same_answer(node: Node, how: str) -> None:
+async def test_whoever_cannot_sign_in_gets_one_and_the_same_answer(
+    node: Node, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await account(node, "wrong", "operator")
     body = {"name": "no.password", "role": "operator"}
     assert (await node.call("POST", "/accounts", node.operator, body))[0] == 201
@@ -122,11 +125,21 @@ async def test_whoever_cannot_sign_in_gets_one_and_the_same_answer(node: Node, h
         path = f"/accounts/{(await account(node, name, 'operator'))['id']}"
         assert (await node.call(change[0], path, node.operator, change[1]))[0] in (200, 204)
     given = "some other words 58 here" if how == "wrong" else PASSWORD
+    worked_out: list[str] = []
+
+    class Counted(argon2.PasswordHasher):
+        def verify(self, stored: str | bytes, password: str | bytes) -> Literal[True]:
+            worked_out.append(str(stored))
+            return super().verify(stored, password)
+
+    monkeypatch.setattr(passwords, "_hasher", Counted())
     body = {"name": how.replace(" ", "."), "password": given}
     status, problem, _ = await node.call("POST", "/sessions", None, body)
     assert status == 401
     assert problem["detail"] == "the name or the password is wrong"
     assert "field" not in problem
+    (stored,) = worked_out
+    assert "$m=19456,t=2,p=1$" in stored, "it takes as long as for who may sign in"
 
 
 async def test_an_auditor_reads_everything_and_changes_nothing(node: Node) -> None:
@@ -309,8 +322,6 @@ async def test_a_reset_is_used_once_and_ends_sessions(node: Node, clock: Clock) 
 
 
 async def test_a_hash_of_another_cost_is_renewed_at_sign_in(node: Node) -> None:
-    import argon2
-
     await account(node, "li.na", "operator")
     cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     async with node.database.begin() as connection:
