@@ -17,14 +17,20 @@ _PLACE = "0" * DIGITS
 _TIMESTAMP = 1_767_225_600  # 2026-01-01T00:00:00Z
 
 
-def values(number: str = _PLACE) -> tuple[HandleValue, ...]:
-    """Return the two values of the identifier with this number; without one, their pattern."""
+def values(number: str = _PLACE, first: int = 1) -> tuple[HandleValue, ...]:
+    """Return the two values of the identifier with this number; without one, their pattern.
+
+    first: the lower of their indexes.
+    """
     return (
         HandleValue(
-            1, "URL", f"https://trace.example.com/product/{number}".encode(), timestamp=_TIMESTAMP
+            first,
+            "URL",
+            f"https://trace.example.com/product/{number}".encode(),
+            timestamp=_TIMESTAMP,
         ),
         HandleValue(
-            2,
+            first + 1,
             "PRODUCT",
             f"Bearing 6204-2RS, batch 2026-01, number {number}".encode(),
             timestamp=_TIMESTAMP,
@@ -74,11 +80,35 @@ def copy_text(prefix: str, numbers: range, *, batch: int = 10_000) -> Iterator[b
         yield "".join(rows).encode()
 
 
-def ndjson(prefix: str, numbers: range, *, batch: int = 10_000) -> Iterator[bytes]:
-    """Yield the same rows as lines of an import file, `batch` rows at a time."""
+TEMPLATE = "product"
+FIRST_ITEM = 2000
+ITEMS = [
+    {
+        "index": FIRST_ITEM,
+        "type": "URL",
+        "name": "追溯地址",
+        "required": True,
+        "data": {"kind": "url", "max_length": 100},
+    },
+    {
+        "index": FIRST_ITEM + 1,
+        "type": "PRODUCT",
+        "name": "产品",
+        "required": True,
+        "data": {"kind": "string", "min_length": 1, "max_length": 100},
+    },
+]
+"""A template of the same values, with these indexes."""
+
+
+def ndjson(prefix: str, numbers: range, *, batch: int = 10_000, first: int = 1) -> Iterator[bytes]:
+    """Yield the same rows as lines of an import file, `batch` rows at a time.
+
+    first: see `values`.
+    """
     item = {
         "identifier": f"{prefix}/SN-{_PLACE}",
-        "values": [_without_timestamp(value) for value in values()],
+        "values": [_without_timestamp(value) for value in values(first=first)],
     }
     line = msgspec.json.encode(item).decode() + "\n"
     for start in range(0, len(numbers), batch):

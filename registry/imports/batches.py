@@ -9,11 +9,10 @@ from typing import Any
 
 from protocol.errors import InvalidValue
 from protocol.json_api import iso_time
-from registry.imports import readers, rows
+from registry.imports import csv_rows, ndjson_rows, readers, rows
 from registry.imports.readers import Unreadable
 from registry.imports.templates import NotRead, Templates
 from registry.templates.checker import Checker
-from registry.templates.names import Reference
 
 BATCH_ROWS = 10_000
 BATCH_CHARACTERS = 8 << 20
@@ -61,7 +60,7 @@ class Batch:
     last: int
     groups: dict[str, Group] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
-    checkers: dict[tuple[str, Reference], Checker] = field(default_factory=dict)
+    checkers: set[tuple[str, Checker]] = field(default_factory=set)
     named: dict[Key, Named] = field(default_factory=dict)
     size: int = 0
 
@@ -71,8 +70,9 @@ class Batch:
         Whether a row that names others is right is known once the batch is written: it stands alone
         for its identifier then, so that no other row of the batch depends on the answer.
         """
-        key = (line.prefix, line.suffix_key)
-        if key in self.named:
+        if not line.named and not self.named:
+            return False
+        if (line.prefix, line.suffix_key) in self.named:
             return True
         group = self.groups.get(line.prefix) if line.named else None
         return group is not None and line.suffix_key in group.lines
@@ -80,7 +80,7 @@ class Batch:
     def add(self, row: int, line: rows.Line) -> None:
         """Take in a row that is right."""
         if line.checker is not None:
-            self.checkers[line.prefix, line.checker.reference] = line.checker
+            self.checkers.add((line.prefix, line.checker))
             if line.named:
                 self.named[line.prefix, line.suffix_key] = Named(row, line.checker, line.named)
         group = self.groups.get(line.prefix)
@@ -134,7 +134,7 @@ async def read_batches(
 ) -> AsyncIterator[Batch]:
     """Read a file and yield what it says after row `after`, in batches.
 
-    format_: csv or ndjson. prefix: see rows.csv_parser. templates: those that rows name. Raises
+    format_: csv or ndjson. prefix: see csv_rows.csv_parser. templates: those that rows name. Raises
     Unreadable; what was read before has been yielded then.
     """
     stamp = iso_time(int(clock()))
@@ -146,7 +146,11 @@ async def read_batches(
             for row, content in enumerate(block, first):
                 if row <= after:
                     continue
-                line = await _read(batch, row, content, parse, stamp, templates)
+                try:
+                    line = _read(batch, row, content, parse, stamp)
+                except NotRead as needed:
+                    await templates.read(needed.prefix, needed.text)
+                    line = _read(batch, row, content, parse, stamp)
                 if line is not None and batch.holds_off(line):
                     yield batch
                     batch = Batch(batch.last, batch.last)
@@ -165,19 +169,17 @@ async def read_batches(
         raise unreadable
 
 
-async def _read(  # noqa: PLR0917
-    batch: Batch, row: int, content: Any, parse: rows.Parse, stamp: str, templates: Templates
-) -> rows.Line | None:
-    """Return a row that is right; None for one that is blank, or that is refused now."""
-    while True:
-        try:
-            return parse(content, stamp)
-        except NotRead as needed:
-            await templates.read(needed.prefix, needed.text)
-        except rows.RowError as error:
-            column, reason = error.column[:_MAX_COLUMN], error.reason[:_MAX_REASON]
-            batch.refusals.append(Refusal(row, column, reason))
-            return None
+def _read(batch: Batch, row: int, content: Any, parse: rows.Parse, stamp: str) -> rows.Line | None:
+    """Return a row that is right; None for one that is blank, or that is refused now.
+
+    Raises NotRead.
+    """
+    try:
+        return parse(content, stamp)
+    except rows.RowError as error:
+        column, reason = error.column[:_MAX_COLUMN], error.reason[:_MAX_REASON]
+        batch.refusals.append(Refusal(row, column, reason))
+        return None
 
 
 async def _blocks(
@@ -185,7 +187,7 @@ async def _blocks(
 ) -> AsyncIterator[tuple[int, list[Any], rows.Parse]]:
     """Yield blocks of rows, each with the number of its first row and the parser."""
     if format_ == "ndjson":
-        parse = rows.ndjson_parser(prefix, templates)
+        parse = ndjson_rows.ndjson_parser(prefix, templates)
         async for lines in readers.read_ndjson(chunks):
             yield lines.first, lines.rows, parse
         return
@@ -193,7 +195,7 @@ async def _blocks(
     async for block in readers.read_csv(chunks):
         if header is None:
             checker = await _of_all(prefix, templates)
-            header = rows.csv_parser(block.rows[0], prefix, checker)
+            header = csv_rows.csv_parser(block.rows[0], prefix, checker)
             yield block.first + 1, block.rows[1:], header
         else:
             yield block.first, block.rows, header

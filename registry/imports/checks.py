@@ -28,14 +28,14 @@ async def hold_templates(connection: asyncpg.Connection, batch: Batch) -> None:
     """
     if not batch.checkers:
         return
-    places = sorted(batch.checkers, key=str)
+    used = [(prefix, checker.reference) for prefix, checker in batch.checkers]
     rows = await connection.fetch(
         _TEMPLATES,
-        [prefix for prefix, _ in places],
-        [reference.name_key for _, reference in places],
-        [reference.version for _, reference in places],
+        [prefix for prefix, _ in used],
+        [reference.name_key for _, reference in used],
+        [reference.version for _, reference in used],
     )
-    if [row["state"] for row in rows] != [PUBLISHED] * len(places):
+    if [row["state"] for row in rows] != [PUBLISHED] * len(used):
         raise TemplateWithdrawn
 
 

@@ -77,12 +77,13 @@ class _Compiled(NamedTuple):
 class Checker:
     """Checks values by one version of a template; made once, used for any number of identifiers.
 
-    reference: name and version. restricted: the indexes of values that are not for everybody.
-    `definition` must have passed checks.check.
+    reference: name and version; text: the same as identifiers hold it. restricted: the indexes of
+    values that are not for everybody. `definition` must have passed checks.check.
     """
 
     def __init__(self, reference: Reference, definition: Definition) -> None:
         self.reference = reference
+        self.text = str(reference)
         self.definition = definition
         self._items = {item.index: _compile(item) for item in definition.items}
         self._required = [index for index, item in self._items.items() if item.required]

@@ -20,8 +20,10 @@ from protocol.errors import IdnodeError
 from protocol.identifier import Identifier, check_registrable
 from protocol.values import check_values
 from registry.imports import readers
+from registry.imports.csv_rows import csv_parser
+from registry.imports.ndjson_rows import ndjson_parser
 from registry.imports.readers import Unreadable, read_csv, read_ndjson
-from registry.imports.rows import RowError, csv_parser, ndjson_parser
+from registry.imports.rows import RowError
 from registry.imports.templates import Templates
 from registry.templates.checker import Checker
 from registry.templates.definition import Definition

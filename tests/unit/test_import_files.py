@@ -9,8 +9,9 @@ import pytest
 
 from registry.imports import readers
 from registry.imports.batches import BATCH_CHARACTERS, Batch, read_batches
+from registry.imports.csv_rows import csv_parser
 from registry.imports.readers import Unreadable
-from registry.imports.rows import RowError, csv_parser
+from registry.imports.rows import RowError
 
 STAMP = "2026-01-01T00:00:00Z"
 
