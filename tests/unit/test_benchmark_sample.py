@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from benchmarks import sample
 from benchmarks.report import Limit, Row
 from protocol import json_api
 from protocol.values import check_values
+from registry.templates.checker import Checker, InvalidItem
+from registry.templates.checks import check
+from registry.templates.definition import Definition
+from registry.templates.names import Reference
 
 
 @pytest.mark.parametrize("n", [0, 7, 999_999, 99_999_999])
@@ -57,3 +62,12 @@ def test_verdict(
 ) -> None:
     row = Row("key", "name", "unit", figure, ratio=ratio, limit=limit)
     assert row.verdict == verdict
+
+
+def test_the_template_of_the_sample_takes_its_values() -> None:
+    definition = msgspec.convert({"items": sample.ITEMS}, Definition)
+    check(definition)
+    checker = Checker(Reference(sample.TEMPLATE, 1), definition)
+    checker.check(sample.values(sample.number(7), sample.FIRST_ITEM))
+    with pytest.raises(InvalidItem):
+        checker.check(sample.values(sample.number(7)))

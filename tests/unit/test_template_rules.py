@@ -10,6 +10,7 @@ import pytest
 from protocol.errors import IdnodeError, InvalidValue
 from registry.templates.checks import check
 from registry.templates.definition import Data, Definition
+from registry.templates.lookup import Checkers
 from registry.templates.names import Reference, check_fits
 from registry.templates.rules import compile_rule
 
@@ -268,3 +269,16 @@ def test_references_are_a_name_or_a_name_and_a_version() -> None:
     check_fits("88.118.35", "x" * 128)
     with pytest.raises(InvalidValue):
         check_fits("88.118." + "1" * 120, "x" * 128)
+
+
+def test_a_bounded_number_of_checkers_is_kept_the_last_used_of_them() -> None:
+    stored = msgspec.to_builtins(_definition(_ITEM))
+    kept = Checkers(maximum=3)
+    first = kept.make(b"0", Reference("t", 1), stored)
+    for number in range(1, 5):
+        kept.make(bytes([number]), Reference("t", 1), stored)
+        assert kept.get(b"0", Reference("t", 1)) is first, "it was used a moment ago"
+    found = [kept.get(bytes([number]), Reference("t", 1)) is not None for number in range(1, 5)]
+    assert found == [False, False, True, True]
+    assert kept.get(b"0", Reference("t", 2)) is None
+    assert kept.get(b"1", Reference("t", 1)) is None
