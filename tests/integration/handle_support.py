@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 
 from protocol.errors import ResponseCode
 from protocol.handle import session as keys
+from protocol.handle.admin import AdminRecord, Permission
 from protocol.handle.challenge import answer_with_key, answer_with_secret
 from protocol.handle.credential import mac_message
 from protocol.handle.envelope import SIZE, Envelope, decode_envelope
@@ -31,11 +32,12 @@ from protocol.handle.requests import (
     HandleRequest,
     KeyExchange,
     Request,
+    ResolutionRequest,
     SessionSetupRequest,
 )
-from protocol.handle.responses import Challenge, SessionSetupResponse
+from protocol.handle.responses import Challenge, ResolutionResponse, SessionSetupResponse
 from protocol.handle.signing import SigningKey
-from protocol.values import HandleValue
+from protocol.values import HandleValue, Reference
 from registry.admins import Identity
 from registry.database import Database
 from registry.metrics import private_row
@@ -328,3 +330,30 @@ async def _worker(stack: contextlib.AsyncExitStack, url: str, node: Node) -> Non
     stack.push_async_callback(server.stop, 1)
     node.services.append(service)
     node.servers.append(server)
+
+
+async def owned(node: Node, number: int = 1) -> tuple[str, str, Actor]:
+    """Return a prefix with keys, a token of its owner, and its administrator."""
+    prefix, token = await node.enterprise(number)
+    await node.give_keys(prefix, token, public_key(302, DSA))
+    return prefix, token, Actor(Identity(300, f"0.NA/{prefix}"), RSA)
+
+
+async def resolved(node: Node, name: str, *, worker: int = 0) -> dict[int, bytes] | int:
+    """Return the values that anybody sees by index, or the response code."""
+    (answer,) = await node.send(ask(OpCode.RESOLUTION, ResolutionRequest(name)), worker=worker)
+    if not isinstance(answer.body, ResolutionResponse):
+        return answer.header.response_code
+    return {value.index: value.data for value in answer.body.values}
+
+
+def admin(index: int, permissions: Permission, identity: Identity) -> HandleValue:
+    record = AdminRecord(Reference(identity.handle, identity.index), permissions)
+    return HandleValue(index, "HS_ADMIN", record.encode())
+
+
+@contextlib.asynccontextmanager
+async def nothing_written(node: Node) -> AsyncIterator[None]:
+    before = await node.written()
+    yield
+    assert await node.written() == before, "a refused operation leaves nothing behind"

@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +29,9 @@ from tests.integration.import_support import (
     until,
     value,
 )
-from tests.integration.registry_client import Node, running
+from tests.integration.registry_client import Node
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
-
-
-@pytest.fixture
-async def works(node: Node) -> tuple[str, str]:
-    """An enterprise's key and its prefix."""
-    enterprise_id, key = await node.enterprise(1)
-    return key, await node.prefix(enterprise_id, key)
 
 
 async def test_20_000_rows_are_all_registered(node: Node, works: tuple[str, str]) -> None:

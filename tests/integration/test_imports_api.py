@@ -7,13 +7,11 @@ import contextlib
 import json
 import socket
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from protocol.errors import BodyTimeout, StoreUnavailable, TooLarge
-from registry.database import Database
 from registry.imports import records, uploads
 from tests.integration.import_support import (
     csv_file,
@@ -24,20 +22,7 @@ from tests.integration.import_support import (
     until,
     value,
 )
-from tests.integration.registry_client import Node, running
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
-
-
-@pytest.fixture
-async def works(node: Node) -> tuple[str, str]:
-    """An enterprise's key and its prefix."""
-    enterprise_id, key = await node.enterprise(1)
-    return key, await node.prefix(enterprise_id, key)
+from tests.integration.registry_client import Node
 
 
 async def test_errors_are_no_formulas_for_a_spreadsheet(node: Node, works: tuple[str, str]) -> None:

@@ -13,15 +13,9 @@ import asyncpg
 import pytest
 
 from registry.database import Database
-from tests.integration.registry_client import Node, running
+from tests.integration.registry_client import Node
 
 MICROSECOND = datetime.timedelta(microseconds=1)
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
 
 
 @pytest.fixture

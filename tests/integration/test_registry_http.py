@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -14,13 +13,7 @@ from registry.api.app import make_app
 from registry.api.operations import OPERATIONS
 from registry.database import Database
 from registry.services import Registry
-from tests.integration.registry_client import URL_VALUE, Node, running
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
+from tests.integration.registry_client import URL_VALUE, Node
 
 
 async def test_errors_are_problems_in_the_language_that_is_preferred(node: Node) -> None:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy as sa
 
-from registry.database import Database
 from registry.schema import idempotency_keys
-from tests.integration.registry_client import CONTACT, Node, credit_code, running
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
+from tests.integration.registry_client import CONTACT, Node, credit_code
 
 
 def _body(number: int) -> dict[str, object]:

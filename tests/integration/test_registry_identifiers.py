@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from registry.database import Database
-from tests.integration.registry_client import SITE, URL_VALUE, Node, running
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
+from tests.integration.registry_client import SITE, URL_VALUE, Node
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,15 +11,8 @@ import sqlalchemy as sa
 from protocol.errors import InvalidValue
 from registry import principals
 from registry.accounts import first as first_operator
-from registry.database import Database
 from registry.schema import accounts, api_keys, audit_log, enterprises, outbox
-from tests.integration.registry_client import CONTACT, SITE, Node, credit_code, running
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
+from tests.integration.registry_client import CONTACT, SITE, Node, credit_code
 
 
 async def _audit(node: Node) -> list[Any]:

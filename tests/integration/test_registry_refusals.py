@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from registry.database import Database
-from tests.integration.registry_client import CONTACT, SITE, URL_VALUE, Node, credit_code, running
+from tests.integration.registry_client import CONTACT, SITE, URL_VALUE, Node, credit_code
 
 _ABSENT = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
 
 
 def _enterprise(**more: Any) -> dict[str, Any]:

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from registry.database import Database
-from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_code, running
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
+from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_code
 
 
 async def _requests(node: Node) -> tuple[dict[str, str], list[tuple[Any, ...]]]:

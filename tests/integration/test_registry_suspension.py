@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
 import sqlalchemy as sa
 
 from protocol.identifier import Identifier
 from registry import identifiers
 from registry.api.app import REGISTRY
-from registry.database import Database
 from registry.identifiers import Condition
 from registry.services import work
-from tests.integration.registry_client import URL_VALUE, Node, running
+from tests.integration.registry_client import URL_VALUE, Node
 
 _WAITING = """SELECT count(*) FROM pg_stat_activity
               WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
 
 
 async def _until_waiting(node: Node, number: int) -> None:

@@ -26,6 +26,7 @@ from resolver.client.steps import Endpoint
 from resolver.handle.elsewhere import MAX_AT_ONCE, MAX_TTL, Address, Elsewhere
 from resolver.site import make_site
 from tests.integration import rest_support
+from tests.integration.handle.connection import connected
 from tests.integration.handle_support import (
     OTHER_RSA,
     RSA,
@@ -33,17 +34,18 @@ from tests.integration.handle_support import (
     Actor,
     Clock,
     Node,
+    admin,
     answer_to,
+    owned,
     public_key,
     running,
     secret_key,
     url,
 )
-from tests.integration.test_handle_administer import OK, admin, owned
-from tests.integration.test_handle_logins import connected
 from tests.integration.test_resolver import until
 from tests.integration.test_rest_auth import offered, signed
 
+OK = ResponseCode.SUCCESS
 LOOPBACK = frozenset((ipaddress.IPv4Address("127.0.0.1"),))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -43,27 +41,15 @@ from tests.integration.handle_support import (
     SECRET,
     Actor,
     Node,
+    admin,
     answer_to,
     ask,
+    nothing_written,
+    owned,
     public_key,
-    running,
     secret_key,
     url,
 )
-from tests.integration.test_handle_administer import admin, owned
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
-
-
-@contextlib.asynccontextmanager
-async def nothing_written(node: Node) -> AsyncIterator[None]:
-    before = await node.written()
-    yield
-    assert await node.written() == before, "a refused operation leaves nothing behind"
 
 
 async def test_a_protected_request_is_challenged_and_not_done(node: Node) -> None:

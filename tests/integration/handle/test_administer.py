@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from protocol.errors import ResponseCode
-from protocol.handle.admin import AdminRecord, Permission
+from protocol.handle.admin import Permission
 from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.message import Message
 from protocol.handle.requests import (
     HandleRequest,
     RemoveRequest,
     Request,
-    ResolutionRequest,
     ValuesRequest,
 )
 from protocol.handle.responses import (
     CreateResponse,
     EmptyResponse,
     NamesResponse,
-    ResolutionResponse,
 )
-from protocol.values import HandleValue, Reference
 from registry.admins import Identity
-from registry.database import Database
 from tests.integration.handle_support import (
     DSA,
     NODE_ADMIN,
@@ -37,36 +33,17 @@ from tests.integration.handle_support import (
     SECRET,
     Actor,
     Node,
+    admin,
     ask,
+    owned,
     public_key,
-    running,
+    resolved,
     url,
 )
 from tests.integration.template_support import item, published
 
 OK = ResponseCode.SUCCESS
 Do = Callable[..., Awaitable[list[Message]]]
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
-
-
-async def owned(node: Node, number: int = 1) -> tuple[str, str, Actor]:
-    """Return a prefix with keys, a token of its owner, and its administrator."""
-    prefix, token = await node.enterprise(number)
-    await node.give_keys(prefix, token, public_key(302, DSA))
-    return prefix, token, Actor(Identity(300, f"0.NA/{prefix}"), RSA)
-
-
-async def resolved(node: Node, name: str, *, worker: int = 0) -> dict[int, bytes] | int:
-    """Return the values that anybody sees by index, or the response code."""
-    (answer,) = await node.send(ask(OpCode.RESOLUTION, ResolutionRequest(name)), worker=worker)
-    if not isinstance(answer.body, ResolutionResponse):
-        return answer.header.response_code
-    return {value.index: value.data for value in answer.body.values}
 
 
 @pytest.mark.parametrize("way", ["rsa", "secret", "session", "encrypted session", "node admin"])
@@ -266,11 +243,6 @@ async def test_a_prefix_without_identifiers_has_an_empty_list(node: Node) -> Non
     prefix, _, actor = await owned(node)
     (answer,) = await node.do(actor, OpCode.LIST_HANDLES, HandleRequest(f"0.NA/{prefix}"))
     assert answer.body == NamesResponse(())
-
-
-def admin(index: int, permissions: Permission, identity: Identity) -> HandleValue:
-    record = AdminRecord(Reference(identity.handle, identity.index), permissions)
-    return HandleValue(index, "HS_ADMIN", record.encode())
 
 
 async def test_each_permission_lets_do_one_thing(node: Node) -> None:

@@ -12,20 +12,18 @@ from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.message import Message, decode_message, read_frame
 from protocol.handle.requests import HandleRequest, ResolutionRequest
 from protocol.handle.responses import NamesResponse, ResolutionResponse, SiteResponse
-from registry.database import Database
 from registry.metrics import private_row
 from resolver.transports.handle_endpoint import HandleEndpoint
 from resolver.transports.tunnel import MEDIA_TYPE, add_tunnel
-from tests.integration.handle_support import PLAIN, Node, answer_to, ask, running
-from tests.integration.test_handle_administer import owned
+from tests.integration.handle_support import (
+    PLAIN,
+    Node,
+    answer_to,
+    ask,
+    owned,
+)
 
 CONTENT = {"Content-Type": MEDIA_TYPE}
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
 
 
 @pytest.fixture

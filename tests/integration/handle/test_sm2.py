@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +17,8 @@ from protocol.handle.message import Message
 from protocol.handle.requests import ChallengeAnswer, HandleRequest, ValuesRequest
 from protocol.handle.responses import Challenge
 from registry.admins import Identity
-from registry.database import Database
-from tests.integration.handle_support import Actor, Node, running, url
-from tests.integration.test_handle_logins import connected
+from tests.integration.handle.connection import connected
+from tests.integration.handle_support import Actor, Node, url
 from tests.sm2_signer import Sm2Key
 
 KEY, OTHER_KEY = Sm2Key(1), Sm2Key(2)
@@ -63,12 +61,6 @@ def stored(form: str) -> dict[str, Any]:
         named = wire.text("SM2_PUB_KEY") + b"\0\0" + wire.octets(octets)
         data["value"] = base64.b64encode(named).decode()
     return {"index": 300, "type": PUBLIC_KEY, "data": data}
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
 
 
 async def owned(node: Node, form: str = "DER") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -42,20 +41,13 @@ from tests.integration.handle_support import (
     Session,
     answer_to,
     ask,
+    nothing_written,
+    owned,
     public_key,
-    running,
     url,
 )
-from tests.integration.test_handle_administer import owned
-from tests.integration.test_handle_refusals import nothing_written
 
 NEEDED = ResponseCode.AUTHENTICATION_NEEDED
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
 
 
 def to_make(name: str) -> tuple[int, ValuesRequest]:

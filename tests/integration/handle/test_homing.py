@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from protocol.errors import ResponseCode
 from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.requests import HandleRequest
 from protocol.handle.responses import NamesResponse
-from registry.database import Database
-from tests.integration.handle_support import NODE_ADMIN, OTHER_RSA, RSA, Actor, Node, running
+from tests.integration.handle_support import (
+    NODE_ADMIN,
+    OTHER_RSA,
+    RSA,
+    Actor,
+    Node,
+    nothing_written,
+    owned,
+)
 from tests.integration.registry_client import SITE
-from tests.integration.test_handle_administer import owned
-from tests.integration.test_handle_refusals import nothing_written
 
 ADMIN = Actor(NODE_ADMIN, RSA)
 OPERATIONS = (OpCode.HOME_PREFIX, OpCode.UNHOME_PREFIX, OpCode.LIST_HOMED_PREFIXES)
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
 
 
 async def applied(node: Node, number: int, **more: object) -> str:

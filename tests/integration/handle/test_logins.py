@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-
 import pytest
 
 from protocol.errors import ResponseCode
 from protocol.handle.header import OpCode, OpFlag
-from protocol.handle.message import Message, decode_message, read_frame
 from protocol.handle.requests import (
     HandleRequest,
     LoginRequest,
-    Request,
     ResolutionRequest,
     ValuesRequest,
 )
-from protocol.handle.responses import Challenge, EmptyResponse, ResolutionResponse
+from protocol.handle.responses import EmptyResponse, ResolutionResponse
 from registry.admins import Identity
-from registry.database import Database
 from resolver.handle.service import Peer
+from tests.integration.handle.connection import CHOSEN, connected
 from tests.integration.handle_support import (
     OTHER_RSA,
     PLAIN,
@@ -33,57 +26,8 @@ from tests.integration.handle_support import (
     answer_to,
     ask,
     public_key,
-    running,
     url,
 )
-
-CHOSEN = 41
-"""The session id, which clients of this kind choose themselves."""
-
-
-@dataclass
-class Connection:
-    """One TCP connection, as the SDK keeps it."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def send(self, message: Message, session_id: int = CHOSEN) -> Message:
-        envelope = replace(message.envelope, session_id=session_id)
-        self.writer.write(replace(message, envelope=envelope).encode())
-        octets = b""
-        async with asyncio.timeout(20):
-            while (frame := read_frame(octets)) is None:
-                part = await self.reader.read(65_536)
-                assert part, "the node keeps the connection"
-                octets += part
-        assert frame[-1] == len(octets)
-        return decode_message(octets)
-
-    async def code(self, op_code: int, body: Request, flags: OpFlag = PLAIN) -> int:
-        return (await self.send(ask(op_code, body, flags))).header.response_code
-
-    async def login(self, actor: Actor, session_id: int = CHOSEN) -> Message:
-        """Log in as `actor`; return the last answer."""
-        wanted = LoginRequest(actor.identity.handle, actor.identity.index)
-        challenge = await self.send(ask(OpCode.LOGIN, wanted), session_id)
-        if not isinstance(challenge.body, Challenge):
-            return challenge
-        answer = answer_to(challenge, actor)
-        return await self.send(answer, answer.envelope.session_id)
-
-
-@contextlib.asynccontextmanager
-async def connected(node: Node, worker: int = 0) -> AsyncIterator[Connection]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", node.servers[worker].port)
-    with contextlib.closing(writer):
-        yield Connection(reader, writer)
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
 
 
 @pytest.fixture

@@ -36,10 +36,10 @@ from tests.integration.handle_support import (
     Node,
     Session,
     ask,
+    owned,
     running,
     url,
 )
-from tests.integration.test_handle_administer import owned
 
 FAILED = ResponseCode.SESSION_FAILED
 

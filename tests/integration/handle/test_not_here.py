@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,21 +10,22 @@ import pytest
 from protocol.errors import ResponseCode
 from protocol.handle.header import SERIAL_UNKNOWN, OpCode
 from protocol.handle.requests import HandleRequest, Request, ResolutionRequest, ValuesRequest
-from registry.database import Database
 from resolver.handle.service import Peer
 from resolver.site import make_site
 from tests.integration import rest_support
-from tests.integration.handle_support import NODE_ADMIN, RSA, Actor, Node, ask, running, url
-from tests.integration.test_handle_administer import owned, resolved
-from tests.integration.test_handle_refusals import nothing_written
+from tests.integration.handle_support import (
+    NODE_ADMIN,
+    RSA,
+    Actor,
+    Node,
+    ask,
+    nothing_written,
+    owned,
+    resolved,
+    url,
+)
 
 NOT_HERE = ResponseCode.SERVER_NOT_RESPONSIBLE
-
-
-@pytest.fixture
-async def node(database: Database) -> AsyncIterator[Node]:
-    async with running(database) as node:
-        yield node
 
 
 async def suspended(node: Node, prefix: str, step: str = "suspend") -> None:
