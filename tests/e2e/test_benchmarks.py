@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-ALWAYS = {"memory_resident", "memory_counted", "import", "update_seen", "second_start"}
+IMPORTS = {"import", "import_checked"}
+ALWAYS = {"memory_resident", "memory_counted", "update_seen", "second_start"} | IMPORTS
 PEERS = {"nginx", "nginx_memory", "aiohttp", "aiohttp_uvloop"}
 COMPARED = {f"cached_{choice}_{peer}" for choice in ("uniform", "zipf") for peer in PEERS}
 ECHOES = {"udp_echo_batched", "udp_echo", "tcp_echo"}
