@@ -316,14 +316,22 @@ async def _target(work: Work, identifier: Identifier) -> _Target:
         return _as_target(row)
     at = _key(identifier) | {"at_owner": owner, "by_actor": work.principal.actor}
     row = (await work.connection.execute(_TARGET, at)).one_or_none()
-    if row is None:
-        raise ServerNotResponsible(f"prefix {owner} is not registered here")
+    check_writable(work, owner, row)
+    return _as_target(row)
+
+
+def check_writable(work: Work, prefix: str, row: Record | None) -> None:
+    """Let pass who may write under a prefix; row: what the function prefix_to_write says of it.
+
+    Raises ServerNotResponsible, InsufficientPermission and Conflict, as `put` does.
+    """
+    if row is None or row.status is None:
+        raise ServerNotResponsible(f"prefix {prefix} is not registered here")
     work.principal.require(OPERATOR, enterprise=row.enterprise_id, scope="identifiers:write")
     if row.hosting != HOSTED:
-        raise Conflict(f"prefix {owner} is delegated: register at its own node")
+        raise Conflict(f"prefix {prefix} is delegated: register at its own node")
     if row.status != ACTIVE:
-        raise Conflict(f"prefix {owner} is {row.status}, not active")
-    return _as_target(row)
+        raise Conflict(f"prefix {prefix} is {row.status}, not active")
 
 
 def _as_target(row: Record | None) -> _Target:

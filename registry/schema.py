@@ -187,6 +187,45 @@ identifier_history = sa.Table(
 that holds now stands in `identifiers` alone. A version held from `valid_from`, included, until
 `valid_to`, not included."""
 
+relation_version = sa.Sequence("relation_version", metadata=metadata)
+
+relations = sa.Table(
+    "relations",
+    metadata,
+    sa.Column("prefix", Name, primary_key=True),
+    sa.Column("suffix_key", Name, primary_key=True),
+    sa.Column("kind", Text, primary_key=True),
+    sa.Column(
+        "version",
+        sa.BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        server_default=relation_version.next_value(),
+    ),
+    sa.Column("target_prefix", Name, nullable=False),
+    sa.Column("target_suffix_key", Name, nullable=False),
+    sa.Column("suffix", Name, nullable=False),
+    sa.Column("target", Name, nullable=False),
+    sa.Column("audience", Text, nullable=False),
+    sa.Column("valid_from", Time, nullable=False, server_default=_begun),
+    sa.Column("valid_to", Time),
+    sa.Column("actor", Text, server_default=sa.func.current_writer()),
+    sa.Column("ended_by", Text),
+    sa.Index(
+        "relations_holding",
+        "prefix",
+        "suffix_key",
+        "kind",
+        "target_prefix",
+        "target_suffix_key",
+        unique=True,
+        postgresql_where=sa.text("valid_to IS NULL"),
+    ),
+    sa.Index("relations_target", "target_prefix", "target_suffix_key", "kind", "version"),
+)
+"""Statements of the owner of (prefix, suffix_key) about a target: registry/relations. Without
+`valid_to` it holds. `suffix` and `target` are the spellings in which it was made."""
+
 change_log = sa.Table(
     "change_log",
     metadata,

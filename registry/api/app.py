@@ -23,6 +23,7 @@ from registry.api import (
     openapi,
     prefixes,
     problems,
+    relations,
     templates,
 )
 from registry.api.requests import REGISTRY, REQUEST_ID, Handler
@@ -58,6 +59,7 @@ def make_app(registry: Registry) -> web.Application:
         prefixes,
         templates,
         labels,
+        relations,
         identifiers,
         imports,
     ):

@@ -2,11 +2,13 @@
 
 The suffix of an identifier may hold slashes, so a name of a sub-resource at the end of the path
 could be a part of it. The names in RESERVED, written after a plain slash, are the sub-resources;
-where one of them is the end of a suffix, that slash is written ``%2F``.
+where one of them is the end of a suffix, that slash is written ``%2F``. So it is in a suffix that
+holds what RELATION finds, which parts the two identifiers of a relation.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aiohttp import web
@@ -27,9 +29,11 @@ from registry.api.requests import (
     struct,
 )
 from registry.identifiers import etag
+from registry.relations.model import KINDS
 
 PATH = "/api/v1/identifiers/"
-RESERVED = ("history", "label", "proof")
+RESERVED = ("history", "label", "parts", "proof", "relations", "where-used")
+RELATION = re.compile(f"/relations/(?P<kind>{'|'.join(KINDS)})/")
 
 
 async def put(request: web.Request) -> web.Response:
@@ -114,6 +118,13 @@ def path_identifier(request: web.Request, *, sub_resource: str | None = None) ->
             raise InvalidHandle(
                 f"a suffix that ends in /{name} is written with %2F{name} here", field="suffix"
             )
+    relation = RELATION.search(raw_suffix)
+    if relation:
+        kind = relation["kind"]
+        raise InvalidHandle(
+            f"a suffix that holds /relations/{kind}/ is written with %2Frelations here",
+            field="suffix",
+        )
     return check_registrable(Identifier.of(unquote(raw_prefix), unquote(raw_suffix)))
 
 

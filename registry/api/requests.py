@@ -177,11 +177,11 @@ def path_uuid(request: web.Request, name: str) -> uuid.UUID:
         raise NotFound(f"{text!r} is not an id", field=name) from None
 
 
-def page_limit(request: web.Request) -> int:
+def page_limit(request: web.Request, *, maximum: int = MAX_LIMIT) -> int:
     """Return ``limit`` of a request for a page. Raises MalformedRequest."""
     text = request.query.get("limit", str(DEFAULT_LIMIT))
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):
-        raise MalformedRequest(f"not a number from 1 to {MAX_LIMIT}", field="limit")
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= maximum):
+        raise MalformedRequest(f"not a number from 1 to {maximum}", field="limit")
     return int(text)
 
 

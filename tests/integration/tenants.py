@@ -82,6 +82,8 @@ async def make(node: Node, number: int) -> Tenant:
     pending = (await _made(node, key["key"], "/prefixes", wish))["prefix"]
     await _fill_prefix(node, key["key"], prefix, mark)
     await _templates(node, key["key"], prefix, mark)
+    target = f"88.709.911/{mark}"
+    await _relation(node, key["key"], f"{prefix}/SN-1/relations/derived-from/{target}")
     import_id = await _import(node, key["key"], prefix, mark)
     staff = await _made(
         node, node.operator, "/accounts", {"name": f"staff.{number}", "role": "reviewer"}
@@ -97,6 +99,8 @@ async def make(node: Node, number: int) -> Tenant:
         "template": TEMPLATE,
         "published": "1",
         "draft": "2",
+        "kind": "derived-from",
+        "target": target,
     }
     return Tenant(mark, enterprise["id"], key["key"], session["token"], prefix, pending, ids)
 
@@ -139,6 +143,12 @@ async def _fill_prefix(node: Node, key: str, prefix: str, mark: str) -> None:
     path = f"/identifiers/0.NA/{prefix}"
     status, answer, _ = await node.call("PATCH", path, key, {"values": [secret]})
     assert status == 200, answer
+
+
+async def _relation(node: Node, key: str, path: str) -> None:
+    body = {"audience": "private"}
+    status, answer, _ = await node.call("PUT", f"/identifiers/{path}", key, body)
+    assert status == 201, answer
 
 
 async def _templates(node: Node, key: str, prefix: str, mark: str) -> None:

@@ -39,6 +39,13 @@ async def _fill(database: Database) -> None:
             INSERT INTO identifiers (prefix, suffix_key, suffix, values)
             SELECT '88.118.35', 'SN-' || n, 'SN-' || n, '[]' FROM generate_series(1, 100) AS n"""
         )
+        await connection.exec_driver_sql(
+            """
+            INSERT INTO relations (prefix, suffix_key, kind, target_prefix, target_suffix_key,
+                suffix, target, audience)
+            SELECT '88.118.35', 'SN-' || n, 'part-of', '88.118.35', 'SN-99', 'SN-' || n,
+                '88.118.35/SN-99', 'public' FROM generate_series(1, 98) AS n"""
+        )
         await connection.exec_driver_sql("UPDATE identifiers SET template = 't'")
         await connection.exec_driver_sql("DELETE FROM identifiers WHERE suffix_key < 'SN-5'")
         await connection.exec_driver_sql(
@@ -72,6 +79,18 @@ async def test_triggers_keep_history_and_change_log_whoever_writes(database: Dat
             "SELECT cardinality(suffix_keys) FROM change_log ORDER BY seq"
         )
         assert rows.scalars().all() == [None, 100, 100, deleted]
+
+
+async def test_what_is_deleted_ends_its_relations_whoever_deletes(database: Database) -> None:
+    await _fill(database)
+    async with database.begin() as connection:
+        holding = "SELECT count(*) FROM relations WHERE valid_to IS NULL"
+        kept = sum(1 for n in range(1, 99) if f"SN-{n}" >= "SN-5")
+        assert (await connection.exec_driver_sql(holding)).scalar_one() == kept
+        await connection.exec_driver_sql("TRUNCATE identifiers")
+        assert (await connection.exec_driver_sql(holding)).scalar_one() == 0
+        ended = "SELECT count(*) FROM relations WHERE ended_by LIKE 'database:%%'"
+        assert (await connection.exec_driver_sql(ended)).scalar_one() == 98
 
 
 async def test_audit_log_can_not_be_altered(database: Database) -> None:

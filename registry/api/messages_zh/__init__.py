@@ -18,6 +18,7 @@ from registry.api.messages_zh import (
     imports,
     labels,
     registry,
+    relations,
     templates,
     words,
 )
@@ -29,6 +30,7 @@ SENTENCES: Mapping[str, str] = {
     **identifiers.SENTENCES,
     **imports.SENTENCES,
     **labels.SENTENCES,
+    **relations.SENTENCES,
     **templates.SENTENCES,
 }
 

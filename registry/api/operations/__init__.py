@@ -14,6 +14,7 @@ from registry.api.operations import (
     keys,
     labels,
     prefixes,
+    relations,
     templates,
 )
 from registry.api.operations.model import Answers, Operation, Parameter
@@ -25,6 +26,7 @@ _RESOURCES = {
     "enterprises": enterprises,
     "prefixes": prefixes,
     "identifiers": identifiers,
+    "relations": relations,
     "imports": imports,
     "labels": labels,
     "templates": templates,

@@ -12,7 +12,8 @@ PARAMETERS = {
     "suffix": Parameter(
         "path",
         "The rest of the identifier, UTF-8, percent-encoded; plain slashes are allowed. A suffix"
-        " that ends in /history, /label or /proof is written with %2F before that word.",
+        " that ends in /history, /label, /parts, /proof, /relations or /where-used is written with"
+        " %2F before that word, and so is one that holds /relations/ and a kind of relations.",
     ),
 }
 
