@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 
 import structlog
@@ -106,6 +107,9 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
                     udp_responses_per_second=settings.udp_responses_per_second,
                 )
             )
+        # What is there now stays: no collection goes through it again and keeps requests waiting.
+        gc.collect()
+        gc.freeze()
         child.report_ready()
         log.info("worker_ready")
         await stop.wait()

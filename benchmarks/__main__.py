@@ -17,7 +17,17 @@ from benchmarks import compiled, machine, report, sample, servers
 from benchmarks.node import serve
 from benchmarks.plan import KNOWN, QUICK, UNASKED, WRITTEN, Plan
 from benchmarks.report import Row
-from benchmarks.rows import cached, handle, imports, memory, miss, registration, start, updates
+from benchmarks.rows import (
+    cached,
+    handle,
+    imports,
+    memory,
+    miss,
+    parts,
+    registration,
+    start,
+    updates,
+)
 from benchmarks.store import Store, add_prefixes, fill, make_bare, postgres
 
 RESULTS = Path(__file__).parent / "results"
@@ -101,12 +111,25 @@ def _writes(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> 
         return rows + uvloop.run(updates.measure(plan, node))
 
 
+def _relations(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    url = uvloop.run(_filled(store, "relations", {WRITTEN: 0}))
+    with serve(directory / "relations", cores, database_url=url) as node:
+        _say("parts of parts")
+        return uvloop.run(parts.measure(plan, node, url))
+
+
 def _start(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
     _say("second start")
     return start.measure(directory / "start", cores)
 
 
-_STAGES = {"reads": _reads, "handle": _handle, "writes": _writes, "start": _start}
+_STAGES = {
+    "reads": _reads,
+    "handle": _handle,
+    "writes": _writes,
+    "relations": _relations,
+    "start": _start,
+}
 
 
 @contextlib.contextmanager

@@ -23,6 +23,8 @@ class Plan:
     import_rows: int = 200_000
     import_rounds: int = 3
     updates: int = 200
+    walks: int = 200
+    """Times that all parts of a thing are asked for."""
 
 
 QUICK = Plan(
@@ -35,6 +37,7 @@ QUICK = Plan(
     import_rows=10_000,
     import_rounds=2,
     updates=20,
+    walks=20,
 )
 """For trying it out: the figures mean little."""
 

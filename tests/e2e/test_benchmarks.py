@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 IMPORTS = {"import", "import_checked"}
-ALWAYS = {"memory_resident", "memory_counted", "update_seen", "second_start"} | IMPORTS
+ALWAYS = {"memory_resident", "memory_counted", "update_seen", "second_start", "parts"} | IMPORTS
 PEERS = {"nginx", "nginx_memory", "aiohttp", "aiohttp_uvloop"}
 COMPARED = {f"cached_{choice}_{peer}" for choice in ("uniform", "zipf") for peer in PEERS}
 ECHOES = {"udp_echo_batched", "udp_echo", "tcp_echo"}
