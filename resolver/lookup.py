@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import asyncpg
 
 from protocol import json_api, typed
 from protocol.errors import (
@@ -25,6 +28,8 @@ from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, DELEGATED
 from resolver.cache import Answer, Cache, Prefix
 from resolver.feed import Feed
+
+T = TypeVar("T")
 
 MAX_WAITING = 10_000
 """Reads that may wait at once; one more is told to come again later."""
@@ -106,7 +111,7 @@ class Resolver:
         # Of one identifier several may be in the air: an authoritative query joins none.
         self._flying: dict[str, list[_Flight]] = {}
         self._reads: set[asyncio.Task[None]] = set()
-        self._given_up: set[asyncio.Task[list[store.Found]]] = set()
+        self._given_up: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Begin to follow the change log. Returns at once, whether or not the database is up."""
@@ -223,9 +228,12 @@ class Resolver:
                 flight.result.set_exception(error)
 
     async def _found(self, keys: Sequence[store.Key]) -> list[store.Found]:
+        return await self.read(lambda pool: store.read(pool, keys))
+
+    async def read(self, statement: Callable[[asyncpg.Pool], Coroutine[Any, Any, T]]) -> T:
         """Read in the database, within _READ_SECONDS. Raises StoreUnavailable."""
         with unavailable():
-            reading = asyncio.create_task(store.read(await self.database.pool(), keys))
+            reading = asyncio.create_task(statement(await self.database.pool()))
             done, _ = await asyncio.wait((reading,), timeout=_READ_SECONDS)
             if done:
                 return reading.result()

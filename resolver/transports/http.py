@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -11,9 +11,12 @@ from aiohttp import web
 from multidict import MultiDict
 
 from protocol import json_api
-from protocol.errors import IdnodeError, ResponseCode
+from protocol.errors import IdnodeError, ResponseCode, StoreUnavailable
 from protocol.identifier import Identifier, unquote
 from protocol.values import HandleValue, select
+from registry.relations.links import Link
+from registry.relations.model import CONTAINS, DERIVED_FROM, PART_OF, REPLACED_BY
+from resolver.links import Links
 from resolver.lookup import RESULTS, Referral, Resolver
 from resolver.transports import page, rest_body
 from resolver.transports.accept import choose
@@ -24,6 +27,18 @@ from resolver.transports.short import PATH
 RESOLVE_PATH = "/resolve/"
 
 _JSON, _LINKSET, _HTML = "application/json", "application/linkset+json", "text/html"
+_RELATION_TYPES = {
+    CONTAINS: "item",
+    PART_OF: "collection",
+    REPLACED_BY: "successor-version",
+    DERIVED_FROM: "http://www.w3.org/ns/prov#wasDerivedFrom",
+}
+"""Link relation types: RFC 6573, RFC 5829, and where none is registered PROV-O by its URI (RFC 8288
+section 2.1.2)."""
+
+MAX_LINKS = 1000
+"""Relations in a link set."""
+
 _REFERRAL_STATUS = 300
 _WHO_ASKS = 401
 _CREDENTIALS = "Authorization"
@@ -46,12 +61,13 @@ def add_routes(app: web.Application, resolver: Resolver, private: Private | None
 
     private: for what is not public; without it nothing of that is shown.
     """
+    relations = Links(resolver)
 
     async def handles(request: web.Request) -> Reply:
         return await _handles(resolver, request, private)
 
     async def resolve(request: web.Request) -> Reply:
-        return await _resolve(resolver, request)
+        return await _resolve(resolver, relations, request)
 
     def counted(
         answer: Callable[[web.Request], Awaitable[Reply]],
@@ -151,7 +167,7 @@ def _present(body: bytes, status: int, query: Query, *, stale: bool) -> web.Resp
     return response
 
 
-async def _resolve(resolver: Resolver, request: web.Request) -> Reply:
+async def _resolve(resolver: Resolver, relations: Links, request: web.Request) -> Reply:
     """Answer by Accept: JSON, a link set, or for people a redirect or a page."""
     offer = choose(request.headers.get("Accept"), (_JSON, _LINKSET, _HTML))
     try:
@@ -161,28 +177,45 @@ async def _resolve(resolver: Resolver, request: web.Request) -> Reply:
         if offer != _HTML:
             raise
         return error.response_code, page.failure(error, chinese=_chinese(request))
-    values = found.values()
+    values, known = found.values(), not isinstance(found, Referral)
     stale = not resolver.feed.fresh
-    code = ResponseCode.SERVICE_REFERRAL if isinstance(found, Referral) else ResponseCode.SUCCESS
+    code = ResponseCode.SUCCESS if known else ResponseCode.SERVICE_REFERRAL
     if not values:
         code = ResponseCode.VALUES_NOT_FOUND
-    status = _REFERRAL_STATUS if isinstance(found, Referral) else 200
+    status = 200 if known else _REFERRAL_STATUS
     if offer == _JSON:
         return code, _vary(_json(json_api.answer(asked, values, code), status, stale=stale))
-    links = [value for value in values if page.is_link(value)]
+    addresses = [value for value in values if page.is_link(value)]
     if offer == _LINKSET:
-        return code, _vary(_linkset(request, links))
-    if links and "noredirect" not in request.query:
-        headers = {"Location": links[0].data.decode()}
+        # A set without the relations would say that there are none.
+        stated = await relations.of(identifier, MAX_LINKS) if known else []
+        return code, _vary(_linkset(request, addresses, stated))
+    if addresses and "noredirect" not in request.query:
+        headers = {"Location": addresses[0].data.decode()}
         return code, _vary(web.Response(status=302, headers=headers))
-    return code, _vary(page.values(asked, values, chinese=_chinese(request), stale=stale))
+    shown = page.Shown(asked, values, await _relations(relations, identifier) if known else ())
+    return code, _vary(page.values(shown, chinese=_chinese(request), stale=stale))
 
 
-def _linkset(request: web.Request, links: list[HandleValue]) -> web.Response:
-    """Return a link set (RFC 9264) of the values that are web addresses."""
+async def _relations(relations: Links, identifier: Identifier) -> Sequence[Link] | None:
+    """Return what the page shows of relations; None where it cannot be read."""
+    try:
+        return await relations.of(identifier, page.MAX_LINKS + 1)
+    except StoreUnavailable:
+        return None
+
+
+def _linkset(
+    request: web.Request, addresses: Sequence[HandleValue], stated: Sequence[Link]
+) -> web.Response:
+    """Return a link set (RFC 9264) of the values that are web addresses, and of relations."""
     context: dict[str, Any] = {"anchor": str(request.url.with_query(None))}
-    if links:
-        context["describedby"] = [{"href": link.data.decode()} for link in links]
+    if addresses:
+        context["describedby"] = [{"href": value.data.decode()} for value in addresses]
+    here = request.url.origin()
+    for link in stated:
+        path = RESOLVE_PATH + Identifier.parse(link.target).to_url()
+        context.setdefault(_RELATION_TYPES[link.kind], []).append({"href": f"{here}{path}"})
     return web.Response(
         body=msgspec.json.encode({"linkset": [context]}), headers={"Content-Type": _LINKSET}
     )

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from protocol import json_api
 from protocol.errors import IdnodeError
+from protocol.identifier import Identifier
 from protocol.values import HandleValue
+from registry.relations.links import Link
+
+MAX_LINKS = 100
+"""Relations on a page."""
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:48rem;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}"
     "td,th{border-bottom:1px solid #ddd;padding:.4rem;text-align:left;overflow-wrap:anywhere}"
-    "h1{font-size:1.3rem;overflow-wrap:anywhere}.note{color:#8a4b00}"
+    "h1{font-size:1.3rem}h2{font-size:1rem}h1,li{overflow-wrap:anywhere}.note{color:#8a4b00}"
 )
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -29,6 +36,12 @@ _WORDS = {
         "The registry cannot be reached; this is what was known last.",
         "暂时无法连接注册库，以下为最近一次已知的数据。",
     ),
+    "contains": ("Contains", "包含"),
+    "part-of": ("Part of", "属于"),
+    "replaced-by": ("Replaced by", "被替代为"),
+    "derived-from": ("Derived from", "来源于"),
+    "more": ("There are more.", "仅显示一部分。"),
+    "unread": ("Relations cannot be shown at this moment.", "暂时无法显示标识关系。"),
 }
 
 
@@ -44,20 +57,45 @@ def is_link(value: HandleValue) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and text.isprintable()
 
 
-def values(
-    identifier: str, shown: Sequence[HandleValue], *, chinese: bool, stale: bool
-) -> web.Response:
+@dataclass(frozen=True)
+class Shown:
+    """What the page of an identifier shows; relations None: they cannot be read now."""
+
+    identifier: str
+    values: Sequence[HandleValue]
+    relations: Sequence[Link] | None
+
+
+def values(shown: Shown, *, chinese: bool, stale: bool) -> web.Response:
     """Return the page of a resolved identifier."""
     word = {name: texts[chinese] for name, texts in _WORDS.items()}
-    parts = [f"<h1>{html.escape(identifier)}</h1>"]
+    parts = [f"<h1>{html.escape(shown.identifier)}</h1>"]
     if stale:
         parts.append(f'<p class="note">{word["stale"]}</p>')
-    if shown:
+    if shown.values:
         names = "".join(f"<th>{word[name]}</th>" for name in ("index", "type", "value"))
-        parts.append(f"<table><tr>{names}</tr>{''.join(map(_row, shown))}</table>")
+        parts.append(f"<table><tr>{names}</tr>{''.join(map(_row, shown.values))}</table>")
     else:
         parts.append(f"<p>{word['none']}</p>")
-    return _page(identifier, "".join(parts), 200, chinese=chinese)
+    parts.append(_relations(shown.relations, word))
+    return _page(shown.identifier, "".join(parts), 200, chinese=chinese)
+
+
+def _relations(relations: Sequence[Link] | None, word: Mapping[str, str]) -> str:
+    if relations is None:
+        return f'<p class="note">{word["unread"]}</p>'
+    parts = []
+    for kind, links in groupby(relations[:MAX_LINKS], lambda link: link.kind):
+        items = "".join(f"<li>{_link(link.target)}</li>" for link in links)
+        parts.append(f"<h2>{word[kind]}</h2><ul>{items}</ul>")
+    if len(relations) > MAX_LINKS:
+        parts.append(f"<p>{word['more']}</p>")
+    return "".join(parts)
+
+
+def _link(identifier: str) -> str:
+    path = html.escape(Identifier.parse(identifier).to_url())
+    return f'<a href="/resolve/{path}">{html.escape(identifier)}</a>'
 
 
 def _row(value: HandleValue) -> str:
