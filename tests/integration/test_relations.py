@@ -55,6 +55,9 @@ async def test_a_relation_is_stated_read_and_taken_back(node: Node, works: Works
     assert await works.items("motor", "relations?direction=in") == [made]
     assert (await works.take_back("pump", "replaced-by", "motor"))[0] == 204
     assert (await works.take_back("pump", "replaced-by", "motor"))[0] == 404
+    assert (await works.take_back("pump", "replaced-by", "pump"))[0] == 422
+    itself = path.replace("motor", "pump")
+    assert (await node.call("GET", itself, works.key))[0] == 422
     assert (await node.call("GET", path, works.key))[0] == 404
     assert await works.items("pump", "relations") == []
     (put, removed) = await _lines(node, works.name("pump"))

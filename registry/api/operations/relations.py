@@ -78,7 +78,7 @@ OPERATIONS = (
         "查询标识关系",
         _READERS,
         {200: Answers("It holds", bodies.Relation)},
-        refused=(404,),
+        refused=(404, 422),
         group=_GROUP,
     ),
     Operation(
