@@ -27,29 +27,37 @@ _SUFFIX_KEY = sa.bindparam("at_suffix_key", type_=identifiers.c.suffix_key.type)
 _MOMENT = sa.bindparam("moment", type_=Time)
 
 
-def _versions() -> sa.CompoundSelect[Any]:
-    """Select all versions of one identifier, the present one too, which has no `valid_to`."""
+def _versions() -> sa.Select[Any]:
+    """Select all versions of one identifier, the present one too, which has no `valid_to`.
+
+    Those of a range are among them for as long as it said what its member said.
+    """
     past = identifier_history.c
-    now = identifiers.c
-    columns = (
-        (now.prefix, past.prefix),
-        (now.suffix, past.suffix),
-        (now["values"].label("values_"), past["values"]),
-        (now.template, past.template),
-        (now.version, past.version),
-        (now.updated_at.label("valid_from"), past.valid_from),
-        (sa.cast(sa.null(), Time).label("valid_to"), past.valid_to),
-        (sa.false().label("deleted"), past.deleted),
-        (now.actor, past.actor),
-        (sa.cast(sa.null(), sa.Text).label("ended_by"), past.ended_by),
+    found = (
+        sa.func.identifier_versions(_PREFIX, _SUFFIX_KEY)
+        .table_valued(
+            *(
+                sa.column(column.name, column.type)
+                for column in (
+                    past.version,
+                    past.suffix,
+                    past["values"],
+                    past.template,
+                    past.valid_from,
+                    past.valid_to,
+                    past.deleted,
+                    past.actor,
+                    past.ended_by,
+                )
+            ),
+            name="versions",
+        )
+        .c
     )
-    return sa.union_all(
-        sa.select(*(column for column, _ in columns)).where(
-            now.prefix == _PREFIX, now.suffix_key == _SUFFIX_KEY
-        ),
-        sa.select(*(column for _, column in columns)).where(
-            past.prefix == _PREFIX, past.suffix_key == _SUFFIX_KEY
-        ),
+    return sa.select(
+        _PREFIX.label("prefix"),
+        found["values"].label("values_"),
+        *(column for column in found if column.name != "values"),
     )
 
 

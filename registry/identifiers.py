@@ -65,6 +65,24 @@ _LOCKED = (
 )
 
 
+_MEMBER = sa.func.range_member(_PREFIX, _SUFFIX_KEY).table_valued(
+    *(
+        sa.column(column.name, column.type)
+        for column in (
+            identifiers.c.suffix,
+            _values,
+            identifiers.c.template,
+            identifiers.c.version,
+            identifiers.c.created_at,
+            identifiers.c.updated_at,
+            identifiers.c.actor,
+        )
+    ),
+    name="member",
+)
+"""What a range says of the identifier, if it is a member of one (registry/ranges.py)."""
+
+
 def _target_statement() -> sa.Select[Any]:
     """Lock the state of the prefix, see migration 0004, and then the identifier."""
     there = _LOCKED.lateral()
@@ -72,9 +90,17 @@ def _target_statement() -> sa.Select[Any]:
     owner = sa.func.prefix_to_write(_OWNER).table_valued(
         *(sa.column(column.name, column.type) for column in columns), name="owner"
     )
-    held = (there.c.version, there.c.values_, there.c.template)
+    in_range = (
+        sa.select(sa.true().label("member"))
+        .select_from(_MEMBER)
+        .where(there.c.version.is_(None))
+        .lateral()
+    )
+    held = (there.c.version, there.c.values_, there.c.template, in_range.c.member)
     writer = audit.naming(sa.bindparam("by_actor", type_=sa.Text))
-    return sa.select(owner, *held, writer).select_from(owner.outerjoin(there, sa.true()))
+    return sa.select(owner, *held, writer).select_from(
+        owner.outerjoin(there, sa.true()).outerjoin(in_range, sa.true())
+    )
 
 
 def _logged(statement: Any, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -109,6 +135,13 @@ _NEW = insert(identifiers).values(
 # PostgreSQL marks the row that it locked for ON CONFLICT DO UPDATE: it was there before.
 _CREATED = sa.literal_column("(identifiers.xmax = 0)", sa.Boolean).label("created")
 
+_GET = sa.union_all(
+    sa.select(*_CURRENT).where(*_SAME),
+    sa.select(
+        _PREFIX.label("prefix"), *(column for column in _MEMBER.c if column.name != "actor")
+    ).where(~sa.exists().where(*_SAME)),
+)
+
 _TARGET = _target_statement()
 _INSERT = _logged(_NEW.on_conflict_do_nothing(index_elements=_ONE), _CREATED)
 _UPSERT = _logged(
@@ -117,6 +150,14 @@ _UPSERT = _logged(
         set_={name: _NEW.excluded[name] for name in ("suffix", "values", "template")},
     ),
     _CREATED,
+)
+# The row says what the range said, with its version and its times: nothing has changed so far.
+_AS_ROW = ["prefix", "suffix_key", "suffix", "values", "template", "version"]
+_AS_ROW += ["created_at", "updated_at", "actor"]
+_MATERIALISE = (
+    insert(identifiers)
+    .from_select(_AS_ROW, sa.select(_PREFIX, _SUFFIX_KEY, _MEMBER))
+    .on_conflict_do_nothing(index_elements=_ONE)
 )
 _UPDATE = _logged(identifiers.update().where(*_SAME).values({_values: _VALUES}))
 _DELETE = _logged(identifiers.delete().where(*_SAME))
@@ -183,8 +224,8 @@ async def put(
     ``NAME/VERSION``; the exact version is registered. Raises InvalidValue with the field, the
     errors of `_target`, and PreconditionFailed.
     """
-    decoded = _decode(work, values)
-    encoded = _encode(decoded)
+    decoded = decode(work, values)
+    encoded = encode(decoded)
     wanted = (
         None if template is None else await templates.wanted(work, identifier.prefix_key, template)
     )
@@ -193,7 +234,7 @@ async def put(
     if wanted is not None:
         checker = wanted.usable(target.template)
         await templates.check(work, checker, decoded)
-        encoded = _encode(checker.restrict(decoded))
+        encoded = encode(checker.restrict(decoded))
         template = str(checker.reference)
     only_new = target.version is None and when.none_match is not None
     row = await _write(
@@ -218,10 +259,10 @@ async def patch(
     The other values stay as they are, timestamps included. All are checked by the template that
     the identifier has. Raises as `put` does, and HandleNotFound.
     """
-    decoded = _decode(work, values)
+    decoded = decode(work, values)
     if not decoded and not remove:
         raise InvalidValue("nothing to add, replace or remove", field="values")
-    encoded = _encode(decoded)
+    encoded = encode(decoded)
     target = await _target(work, identifier)
     when.check(target.version)
     if target.version is None:
@@ -229,7 +270,7 @@ async def patch(
     checker = None
     if target.template is not None:
         checker = await templates.held(work, identifier, target.template)
-        encoded = _encode(checker.restrict(decoded))
+        encoded = encode(checker.restrict(decoded))
     changed = {value["index"]: value for value in encoded}
     merged = {value["index"]: value for value in target.values}
     for position, index in enumerate(remove):
@@ -259,8 +300,7 @@ async def delete(work: Work, identifier: Identifier, *, when: Condition) -> None
 async def get(work: Work, identifier: Identifier) -> Record:
     """Return one identifier of a prefix that the caller may see. Raises HandleNotFound."""
     await may_read(work, identifier)
-    query = sa.select(*_CURRENT).where(*_SAME)
-    row = (await work.connection.execute(query, _key(identifier))).one_or_none()
+    row = (await work.connection.execute(_GET, _key(identifier))).one_or_none()
     if row is None:
         raise HandleNotFound(f"{identifier} is not registered")
     return row
@@ -270,13 +310,15 @@ def _key(identifier: Identifier) -> dict[str, str]:
     return {"at_prefix": identifier.prefix_key, "at_suffix_key": identifier.suffix_key}
 
 
-def _decode(work: Work, values: object) -> Sequence[HandleValue]:
+def decode(work: Work, values: object) -> Sequence[HandleValue]:
+    """Read a list of Handle JSON values. Raises InvalidValue with the field."""
     decoded = json_api.decode_values(values, timestamp=int(work.now.timestamp()))
     check_values(decoded)
     return decoded
 
 
-def _encode(values: Iterable[HandleValue]) -> list[dict[str, Any]]:
+def encode(values: Iterable[HandleValue]) -> list[dict[str, Any]]:
+    """Return values as they are stored. Raises InvalidValue where they are too many or too long."""
     return _bounded([json_api.encode_value(value) for value in values])
 
 
@@ -317,6 +359,10 @@ async def _target(work: Work, identifier: Identifier) -> _Target:
     at = _key(identifier) | {"at_owner": owner, "by_actor": work.principal.actor}
     row = (await work.connection.execute(_TARGET, at)).one_or_none()
     check_writable(work, owner, row)
+    if row is not None and row.member:
+        # Who writes to a member of a range writes to a row that says the same.
+        await work.connection.execute(_MATERIALISE, _key(identifier))
+        row = (await work.connection.execute(_TARGET, at)).one()
     return _as_target(row)
 
 

@@ -195,6 +195,11 @@ async def hold_state(connection: AsyncConnection, prefix: str) -> None:
     await _lock(connection, sa.func.pg_advisory_xact_lock_shared, prefix)
 
 
+async def hold_alone(connection: AsyncConnection, prefix: str) -> None:
+    """Let nobody write identifiers under a prefix, or change its state, before the end."""
+    await _lock(connection, sa.func.pg_advisory_xact_lock, prefix)
+
+
 async def _lock(connection: AsyncConnection, lock: Any, prefix: str) -> None:
     await connection.execute(sa.select(lock(sa.func.hashtext(_LOCK), sa.func.hashtext(prefix))))
 
@@ -211,7 +216,7 @@ async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> R
         check_text(reason, "reason", maximum=MAX_REASON)
     elif step.reason_needed:
         raise InvalidValue(f"to {name} a prefix needs a reason", field="reason")
-    await _lock(work.connection, sa.func.pg_advisory_xact_lock, prefix)
+    await hold_alone(work.connection, prefix)
     current = await work.connection.scalar(
         sa.select(prefixes.c.status).where(prefixes.c.prefix == prefix).with_for_update()
     )

@@ -226,6 +226,65 @@ relations = sa.Table(
 """Statements of the owner of (prefix, suffix_key) about a target: registry/relations. Without
 `valid_to` it holds. `suffix` and `target` are the spellings in which it was made."""
 
+ranges = sa.Table(
+    "ranges",
+    metadata,
+    sa.Column("prefix", Name, primary_key=True),
+    sa.Column("head", Name, primary_key=True),
+    sa.Column("width", sa.SmallInteger, primary_key=True),
+    sa.Column("first", sa.BigInteger, primary_key=True),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column(
+        "id", pg.UUID(as_uuid=True), nullable=False, server_default=sa.func.gen_random_uuid()
+    ),
+    sa.Column("spelling", Name, nullable=False),
+    sa.Column("values", pg.JSONB, nullable=False),
+    sa.Column("substitute", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("template", Text),
+    sa.Column(
+        "version", sa.BigInteger, nullable=False, server_default=identifier_version.next_value()
+    ),
+    sa.Column("created_at", Time, nullable=False, server_default=_begun),
+    sa.Column("updated_at", Time, nullable=False, server_default=_begun),
+    sa.Column("actor", Text, server_default=sa.func.current_writer()),
+    sa.UniqueConstraint("prefix", "id"),
+)
+"""Identifiers that differ in the number at their end: `head` (canonical; as registered in
+`spelling`) and a number of `width` digits from `first` to `last`, all with the same `values`."""
+
+range_history = sa.Table(
+    "range_history",
+    metadata,
+    sa.Column("prefix", Name, primary_key=True),
+    sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True),
+    sa.Column("head", Name, nullable=False),
+    sa.Column("width", sa.SmallInteger, nullable=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("spelling", Name, nullable=False),
+    sa.Column("values", pg.JSONB, nullable=False),
+    sa.Column("substitute", sa.Boolean, nullable=False),
+    sa.Column("template", Text),
+    sa.Column("valid_from", Time, nullable=False),
+    sa.Column("valid_to", Time, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Column("actor", Text),
+    sa.Column("ended_by", Text),
+    sa.Index("range_history_head", "prefix", "head", "width"),
+)
+"""What ranges said before; written by a trigger."""
+
+range_exceptions = sa.Table(
+    "range_exceptions",
+    metadata,
+    sa.Column("prefix", Name, primary_key=True),
+    sa.Column("suffix_key", Name, primary_key=True),
+    sa.Column("range_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("created_at", Time, nullable=False, server_default=_begun),
+)
+"""Members that were deleted from their range; written by a trigger on `identifiers`."""
+
 change_log = sa.Table(
     "change_log",
     metadata,

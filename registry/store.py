@@ -22,10 +22,14 @@ Key = tuple[str, str]
 """Prefix and canonical suffix."""
 
 _READ = """
-SELECT p.status, p.hosting, p.site, i.suffix, i.values
+SELECT p.status, p.hosting, p.site,
+    coalesce(i.suffix, m.suffix), coalesce(i.values, m.values)
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (prefix, suffix_key, position)
 LEFT JOIN prefixes AS p ON p.prefix = CASE q.prefix WHEN '0.NA' THEN q.suffix_key ELSE q.prefix END
 LEFT JOIN identifiers AS i ON i.prefix = q.prefix AND i.suffix_key = q.suffix_key
+LEFT JOIN LATERAL (
+    SELECT * FROM range_member(q.prefix, q.suffix_key) WHERE i.prefix IS NULL
+) AS m ON true
 ORDER BY q.position
 """
 

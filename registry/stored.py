@@ -13,15 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from protocol import json_api
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from protocol.values import HandleValue
+from registry.listing import Listing
 from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, HOSTED, hold_state
 from registry.schema import Name, identifiers, prefixes
 
+_PREFIX = sa.bindparam("at_prefix", type_=Name)
+_SUFFIX_KEY = sa.bindparam("at_suffix_key", type_=Name)
 _ONE = sa.select(identifiers.c["values"]).where(
-    identifiers.c.prefix == sa.bindparam("at_prefix", type_=Name),
-    identifiers.c.suffix_key == sa.bindparam("at_suffix_key", type_=Name),
+    identifiers.c.prefix == _PREFIX, identifiers.c.suffix_key == _SUFFIX_KEY
 )
 _ONE_LOCKED = _ONE.with_for_update()
+_MEMBER = sa.select(
+    sa.func.range_member(_PREFIX, _SUFFIX_KEY)
+    .table_valued(sa.column("values", pg.JSONB), name="member")
+    .c["values"]
+)
 
 # The prefix whose owner an identifier belongs to; without a row there it is the node's own.
 _OWNER = """CASE {0}.prefix WHEN '0.NA' THEN {0}.suffix_key ELSE {0}.prefix END"""
@@ -30,7 +37,14 @@ _TYPED = sa.text(
     SELECT i.prefix, i.suffix_key, v.value AS value_,
         p.prefix IS NULL OR (p.status = '{ACTIVE}' AND p.hosting = '{HOSTED}') AS serving
     FROM unnest(CAST(:prefixes AS text[]), CAST(:suffix_keys AS text[])) AS q (prefix, suffix_key)
-    JOIN identifiers AS i ON i.prefix = q.prefix AND i.suffix_key = q.suffix_key
+    CROSS JOIN LATERAL (
+        SELECT prefix, suffix_key, values FROM identifiers
+        WHERE prefix = q.prefix AND suffix_key = q.suffix_key
+        UNION ALL
+        SELECT q.prefix, q.suffix_key, m.values FROM range_member(q.prefix, q.suffix_key) AS m
+        WHERE NOT EXISTS (SELECT FROM identifiers
+                          WHERE prefix = q.prefix AND suffix_key = q.suffix_key)
+    ) AS i
     CROSS JOIN LATERAL jsonb_array_elements(i.values) WITH ORDINALITY AS v (value, position)
     LEFT JOIN prefixes AS p ON p.prefix = {_OWNER.format("i")}
     WHERE upper(v.value ->> 'type') = :type
@@ -77,6 +91,8 @@ async def _values(
 ) -> list[HandleValue] | None:
     at = {"at_prefix": identifier.prefix_key, "at_suffix_key": identifier.suffix_key}
     row = (await connection.execute(query, at)).one_or_none()
+    if row is None:  # a range may have it; the lock on its prefix keeps that as it is
+        row = (await connection.execute(_MEMBER, at)).one_or_none()
     return None if row is None else list(json_api.decode_values(row[0]))
 
 
@@ -100,13 +116,8 @@ async def of_type(
 
 async def names(connection: AsyncConnection, prefix: str, limit: int) -> Sequence[str]:
     """Return at most `limit` identifiers under a prefix, as spelled, in order of their bytes."""
-    query = (
-        sa.select(identifiers.c.prefix + "/" + identifiers.c.suffix)
-        .where(identifiers.c.prefix == prefix)
-        .order_by(identifiers.c.suffix_key)
-        .limit(limit)
-    )
-    return (await connection.execute(query)).scalars().all()
+    opened = await Listing.of(connection, prefix)
+    return [f"{prefix}/{one.suffix}" for one in await opened.after("", limit)]
 
 
 async def page(
@@ -116,17 +127,12 @@ async def page(
 
     In their canonical form and in order of their bytes.
     """
-    under = identifiers.c.prefix == prefix
-    total = await connection.scalar(sa.select(sa.func.count()).where(under))
-    query = (
-        sa.select(identifiers.c.suffix_key)
-        .where(under)
-        .order_by(identifiers.c.suffix_key)
-        .offset(offset)
-        .limit(limit)
-    )
-    found = (await connection.execute(query)).scalars().all() if limit else ()
-    return total or 0, [f"{prefix}/{suffix_key}" for suffix_key in found]
+    opened = await Listing.of(connection, prefix)
+    total = await opened.total()
+    if offset >= total or not limit:
+        return total, []
+    after = await opened.key_at(offset)
+    return total, [f"{prefix}/{one.suffix_key}" for one in await opened.after(after, limit)]
 
 
 async def served_prefixes(connection: AsyncConnection, limit: int) -> Sequence[str]:

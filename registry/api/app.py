@@ -23,6 +23,7 @@ from registry.api import (
     openapi,
     prefixes,
     problems,
+    ranges,
     relations,
     templates,
 )
@@ -61,6 +62,7 @@ def make_app(registry: Registry) -> web.Application:
         labels,
         relations,
         identifiers,
+        ranges,
         imports,
     ):
         app.add_routes(resource.routes)

@@ -15,10 +15,11 @@ from aiohttp import web
 
 from protocol.errors import InvalidHandle, MalformedRequest
 from protocol.identifier import Identifier, check_registrable, unquote
-from registry import history, identifiers
+from registry import history, identifiers, listing
 from registry.api.bodies import identifiers as bodies
 from registry.api.conditions import condition, unmodified
 from registry.api.requests import (
+    asked_prefix,
     cut_page,
     open_work,
     page_after,
@@ -34,6 +35,35 @@ from registry.relations.model import KINDS
 PATH = "/api/v1/identifiers/"
 RESERVED = ("history", "label", "parts", "proof", "relations", "where-used")
 RELATION = re.compile(f"/relations/(?P<kind>{'|'.join(KINDS)})/")
+
+
+async def page(request: web.Request) -> web.Response:
+    """GET /api/v1/identifiers."""
+    prefix = asked_prefix(request)
+    members = request.query.get("members", "true")
+    if members not in ("true", "false"):
+        raise MalformedRequest("not true or false", field="members")
+    kind = f"identifiers {prefix} {members}"
+    limit, after = page_limit(request), page_after(request, kind)
+    async with open_work(request) as work:
+        found = await listing.page(
+            work, prefix, after=after or "", limit=limit + 1, members=members == "true"
+        )
+    found, cursor = cut_page(found, limit, kind, lambda one: one.suffix_key)
+    items = [
+        bodies.Identifier(
+            handle=f"{prefix}/{one.suffix}",
+            prefix=prefix,
+            suffix=one.suffix,
+            values=one.values,
+            template=one.template,
+            version=one.version,
+            created_at=one.created_at,
+            updated_at=one.updated_at,
+        )
+        for one in found
+    ]
+    return respond(bodies.IdentifierPage(items, cursor))
 
 
 async def put(request: web.Request) -> web.Response:
@@ -136,6 +166,7 @@ def _respond(row: Any, *, status: int = 200) -> web.Response:
 _ONE = PATH + "{prefix}/{suffix:(?s:.+)}"
 
 routes: list[web.RouteDef] = [
+    web.get("/api/v1/identifiers", page),
     web.get(f"{_ONE}/history", versions),
     web.get(_ONE, get),
     web.put(_ONE, put),

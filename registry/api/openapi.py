@@ -120,7 +120,7 @@ def _parameter(name: str) -> dict[str, Any]:
     return {
         "name": parameter.name or name,
         "in": parameter.where,
-        "required": parameter.where == "path",
+        "required": parameter.required or parameter.where == "path",
         "description": parameter.description,
         "schema": parameter.schema,
     }

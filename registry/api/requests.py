@@ -21,6 +21,7 @@ from protocol.errors import (
     NotFound,
     UnsupportedMediaType,
 )
+from protocol.identifier import check_prefix
 from registry import idempotency, principals
 from registry.api import cursors
 from registry.idempotency import Answer
@@ -177,6 +178,18 @@ def path_uuid(request: web.Request, name: str) -> uuid.UUID:
         raise NotFound(f"{text!r} is not an id", field=name) from None
 
 
+def asked_prefix(request: web.Request) -> str:
+    """Return ``prefix`` of the query of a request that has a bearer token.
+
+    Raises MalformedRequest where it is left out, and what `bearer` raises.
+    """
+    bearer(request)
+    prefix = request.query.get("prefix")
+    if prefix is None:
+        raise MalformedRequest("name the prefix: ?prefix=88.118.35", field="prefix")
+    return check_prefix(prefix)
+
+
 def page_limit(request: web.Request, *, maximum: int = MAX_LIMIT) -> int:
     """Return ``limit`` of a request for a page. Raises MalformedRequest."""
     text = request.query.get("limit", str(DEFAULT_LIMIT))
@@ -253,12 +266,13 @@ def answer(
     *,
     status: int = 201,
     location: str | None = None,
+    headers: Mapping[str, str] | None = None,
     kept: msgspec.Struct | None = None,
 ) -> Answer:
     """Make the answer of a POST; `kept` is what to store where `body` shows a secret."""
     return Answer(
         status,
-        {"Location": location} if location else {},
+        ({"Location": location} if location else {}) | dict(headers or {}),
         msgspec.json.encode(body),
         None if kept is None else msgspec.json.encode(kept),
     )

@@ -84,6 +84,7 @@ async def make(node: Node, number: int) -> Tenant:
     await _templates(node, key["key"], prefix, mark)
     target = f"88.709.911/{mark}"
     await _relation(node, key["key"], f"{prefix}/SN-1/relations/derived-from/{target}")
+    range_id = await _range(node, key["key"], prefix, mark)
     import_id = await _import(node, key["key"], prefix, mark)
     staff = await _made(
         node, node.operator, "/accounts", {"name": f"staff.{number}", "role": "reviewer"}
@@ -96,6 +97,7 @@ async def make(node: Node, number: int) -> Tenant:
         "own account": account["id"],
         "key": other["id"],
         "import": import_id,
+        "range": range_id,
         "template": TEMPLATE,
         "published": "1",
         "draft": "2",
@@ -143,6 +145,19 @@ async def _fill_prefix(node: Node, key: str, prefix: str, mark: str) -> None:
     path = f"/identifiers/0.NA/{prefix}"
     status, answer, _ = await node.call("PATCH", path, key, {"values": [secret]})
     assert status == 200, answer
+
+
+async def _range(node: Node, key: str, prefix: str, mark: str) -> str:
+    """Make a range that has changed, and whose last member is gone."""
+    note = {"index": 7, "type": "NOTE", "data": {"format": "string", "value": f"range {mark}"}}
+    content = {"values": [note | {"permissions": "1100"}]}
+    place = {"prefix": prefix, "first": "R-1", "last": "R-9"}
+    made = await _made(node, key, "/ranges", place | content)
+    status, answer, _ = await node.call("PUT", f"/ranges/{prefix}/{made['id']}", key, content)
+    assert status == 200, answer
+    status, _, _ = await node.call("DELETE", f"/identifiers/{prefix}/R-9", key)
+    assert status == 204
+    return str(made["id"])
 
 
 async def _relation(node: Node, key: str, path: str) -> None:

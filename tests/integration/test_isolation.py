@@ -62,6 +62,7 @@ def _account(status: str) -> Body:
 _ACCOUNT = {"id": "account"}
 _STAFF = {"id": "staff account", "key_id": "staff key"}
 _ENTERPRISE = {"id": "enterprise", "key_id": "key"}
+_RANGE = {"id": "range"}
 _OWN_ONLY = frozenset[int]()
 _STATE = frozenset({409})
 """The state does not allow the step: who asks has got past the question who may."""
@@ -129,6 +130,19 @@ CASES: dict[str, Case] = {
     "patchIdentifier": Case(body=_values),
     "deleteIdentifier": Case(),
     "getHistory": Case(),
+    "listIdentifiers": Case(query=lambda own: f"?prefix={own.prefix}"),
+    "createRange": Case(
+        body=lambda own, stranger: {
+            "prefix": own.prefix,
+            "first": "X-1",
+            "last": "X-9",
+            "values": [URL_VALUE],
+        }
+    ),
+    "listRanges": Case(query=lambda own: f"?prefix={own.prefix}"),
+    "getRange": Case(_RANGE),
+    "putRange": Case(_RANGE, body=_values),
+    "deleteRange": Case(_RANGE),
     "putRelation": Case(body=lambda own, stranger: {"audience": "public"}),
     "getRelation": Case(),
     "deleteRelation": Case(),

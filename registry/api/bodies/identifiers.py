@@ -82,6 +82,13 @@ class Identifier(msgspec.Struct, frozen=True):
     updated_at: datetime.datetime
 
 
+class IdentifierPage(msgspec.Struct, frozen=True):
+    """A page of identifiers."""
+
+    items: list[Identifier]
+    next: str | None
+
+
 class IdentifierVersion(msgspec.Struct, frozen=True):
     """What an identifier said for a time."""
 

@@ -17,6 +17,7 @@ from registry.api.messages_zh import (
     identifiers,
     imports,
     labels,
+    ranges,
     registry,
     relations,
     templates,
@@ -30,6 +31,7 @@ SENTENCES: Mapping[str, str] = {
     **identifiers.SENTENCES,
     **imports.SENTENCES,
     **labels.SENTENCES,
+    **ranges.SENTENCES,
     **relations.SENTENCES,
     **templates.SENTENCES,
 }

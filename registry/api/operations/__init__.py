@@ -14,6 +14,7 @@ from registry.api.operations import (
     keys,
     labels,
     prefixes,
+    ranges,
     relations,
     templates,
 )
@@ -26,6 +27,7 @@ _RESOURCES = {
     "enterprises": enterprises,
     "prefixes": prefixes,
     "identifiers": identifiers,
+    "ranges": ranges,
     "relations": relations,
     "imports": imports,
     "labels": labels,

@@ -9,6 +9,11 @@ from registry.api.operations.model import Answers, Operation, Parameter
 TAG = ("Identifiers", "标识")
 
 PARAMETERS = {
+    "members": Parameter(
+        "query",
+        "false: without members of ranges that have no values of their own",
+        {"enum": ["true", "false"], "default": "true"},
+    ),
     "suffix": Parameter(
         "path",
         "The rest of the identifier, UTF-8, percent-encoded; plain slashes are allowed. A suffix"
@@ -20,6 +25,17 @@ PARAMETERS = {
 _ONE = "/api/v1/identifiers/{prefix}/{suffix}"
 
 OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/v1/identifiers",
+        "listIdentifiers",
+        "List the identifiers of a prefix",
+        "标识列表",
+        "operator, reviewer, auditor, the enterprise that holds the prefix",
+        {200: Answers("A page, in order of their canonical suffixes", bodies.IdentifierPage)},
+        parameters=("of_prefix", "members", *PAGE),
+        refused=(404,),
+    ),
     Operation(
         "PUT",
         _ONE,

@@ -55,10 +55,11 @@ class Operation:
 class Parameter:
     """A parameter in the path, the query or a header.
 
-    name: where it is not its key in PARAMETERS.
+    name: where it is not its key in PARAMETERS. required: those in the path are in any case.
     """
 
     where: str
     description: str
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
     name: str | None = None
+    required: bool = False
