@@ -13,7 +13,7 @@ from protocol import json_api, typed
 from protocol.errors import InvalidValue, ResponseCode
 from protocol.handle.digest import Digest
 from protocol.handle.envelope import Envelope
-from protocol.handle.header import REQUEST, SERIAL_UNKNOWN, Header, OpCode
+from protocol.handle.header import REQUEST, SERIAL_UNKNOWN, Header, OpCode, OpFlag
 from protocol.handle.message import Message
 from protocol.handle.responses import SiteResponse
 from protocol.json_api import iso_time
@@ -80,11 +80,17 @@ def _header(header: Header) -> dict[str, Any]:
     return {
         "op_code": name(OpCode, header.op_code),
         "response_code": "0 (request)" if code == REQUEST else name(ResponseCode, code),
-        "flags": [flag.name or hex(flag) for flag in header.flags],
+        "flags": _flags(header.flags),
         "site_serial": "unknown" if unknown else header.site_serial,
         "recursion_count": header.recursion_count,
         "expiration": iso_time(header.expiration),
     }
+
+
+def _flags(flags: int) -> list[str]:
+    """Return the names of the flags, and what has no name as a number behind them."""
+    unnamed = flags & ~sum(OpFlag)
+    return [flag.name for flag in OpFlag if flags & flag] + ([hex(unnamed)] if unnamed else [])
 
 
 def _body(message: Message) -> dict[str, Any]:

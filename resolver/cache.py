@@ -8,6 +8,8 @@ its like:
   last passed, in which case it gets another round.
 - `Cache.absent`: names that were not found, for a few seconds each.
 
+Besides, `Cache.prefixes` has the prefixes of the answers, MAX_PREFIXES at most.
+
 The hot path reads `answers` directly (transports/short.py); nothing here may block.
 """
 
@@ -23,6 +25,7 @@ from protocol import json_api
 from protocol.values import HandleValue
 
 ABSENT_SECONDS = 5.0
+MAX_PREFIXES = 100_000
 _ABSENT_SHARE = 16
 # What an entry costs besides its own objects: its place in the dictionary, whose table is a half
 # to two thirds full, and in the queue.
@@ -147,6 +150,17 @@ class Cache:
         while self._absent_bytes > self._absent_limit:
             oldest, _ = self.absent.popitem(last=False)
             self._absent_bytes -= _absent_cost(oldest)
+
+    def put_prefix(self, name: str, prefix: Prefix) -> None:
+        """Keep a prefix in the place of what was known of it, and make room for it.
+
+        The answers under the one that goes are dead: what changes about it is heard no more.
+        """
+        if name in self.prefixes:
+            self.forget_prefix(name)
+        elif len(self.prefixes) >= MAX_PREFIXES:
+            self.forget_prefix(next(iter(self.prefixes)))
+        self.prefixes[name] = prefix
 
     def is_absent(self, key: bytes) -> bool:
         """Whether the name was looked for lately and not found."""

@@ -276,7 +276,7 @@ class Resolver:
             return known
         prefix = Prefix(site)
         if keep:
-            self.cache.prefixes[name] = prefix
+            self.cache.put_prefix(name, prefix)
         return prefix
 
     def _site_values(self, prefix: Prefix) -> list[HandleValue]:

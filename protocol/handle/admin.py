@@ -54,7 +54,9 @@ def decode_admin(data: bytes) -> AdminRecord:
     Two bytes may follow: old tools wrote them, and the reference implementation takes them.
     """
     reader = wire.ValueReader(data)
-    permissions, admin = Permission(reader.number(2)), wire_value.read_reference(reader)
+    # The four bits that mean nothing are dropped: the class keeps an object for each sum it meets.
+    permissions = Permission(reader.number(2) & ALL_PERMISSIONS)
+    admin = wire_value.read_reference(reader)
     if reader.left != 2:
         reader.end()
     return AdminRecord(admin, permissions)

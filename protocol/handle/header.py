@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 from protocol.errors import ProtocolError, ResponseCode
 
@@ -52,8 +52,12 @@ class OpCode(IntEnum):
     LOGIN = 2001
 
 
-class OpFlag(IntFlag):
-    """Flags, RFC 3652 section 2.2.2.3; the last three are the reference implementation's."""
+class OpFlag(IntEnum):
+    """Flags, RFC 3652 section 2.2.2.3; the last three are the reference implementation's.
+
+    Sums of them are plain integers. An IntFlag keeps an object for each sum that it ever met, and
+    a message may come with any of 2^32.
+    """
 
     AUTHORITATIVE = 0x80000000
     CERTIFY = 0x40000000
@@ -77,8 +81,8 @@ DEFAULT_FLAGS = OpFlag.RECURSIVE | OpFlag.CACHE_CERTIFY | OpFlag.PUBLIC_ONLY
 class Header:
     """What a message asks or answers.
 
-    op_code, response_code: as on the wire, so that an unknown one can be repeated in the answer;
-        response code 0 is a request.
+    op_code, response_code, flags: as on the wire, so that what is unknown can be repeated in the
+        answer; response code 0 is a request, flags are a sum of OpFlag.
     expiration: Unix seconds at which the message is void; servers do not look at it.
     site_serial: serial number of the site information that the sender goes by.
     recursion_count: how many servers have passed the request on.
@@ -87,7 +91,7 @@ class Header:
     op_code: int
     expiration: int
     response_code: int = REQUEST
-    flags: OpFlag = DEFAULT_FLAGS
+    flags: int = DEFAULT_FLAGS
     site_serial: int = SERIAL_UNKNOWN
     recursion_count: int = 0
 
@@ -132,7 +136,7 @@ def decode_header(data: bytes) -> tuple[Header, int]:
         op_code=op_code,
         expiration=expiration,
         response_code=response_code,
-        flags=OpFlag(flags),
+        flags=flags,
         site_serial=serial,
         recursion_count=recursion,
     )

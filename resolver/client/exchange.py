@@ -10,7 +10,7 @@ from protocol import json_api
 from protocol.errors import MalformedRequest, ProtocolError, ResponseCode
 from protocol.handle.digest import digest_request
 from protocol.handle.envelope import Envelope
-from protocol.handle.header import DEFAULT_FLAGS, LIFETIME, Header, OpCode, OpFlag
+from protocol.handle.header import DEFAULT_FLAGS, LIFETIME, Header, OpCode
 from protocol.handle.message import Message
 from protocol.handle.requests import ResolutionRequest
 from protocol.handle.responses import ErrorResponse, ReferralResponse, ResolutionResponse
@@ -37,7 +37,7 @@ class Asking:
     now: int
     types: Sequence[str] = ()
     indexes: Sequence[int] = ()
-    flags: OpFlag = DEFAULT_FLAGS
+    flags: int = DEFAULT_FLAGS
 
     def message(self) -> Message:
         """Return the request, as a client writes it that does not know the site yet."""

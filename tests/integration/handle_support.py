@@ -152,7 +152,7 @@ class Node:
         return answers
 
     async def challenged(
-        self, op_code: int, body: Request, flags: OpFlag = PLAIN, *, worker: int = 0
+        self, op_code: int, body: Request, flags: int = PLAIN, *, worker: int = 0
     ) -> Message:
         """Send a request; return the challenge that it gets."""
         (challenge,) = await self.send(ask(op_code, body, flags), worker=worker)
@@ -165,7 +165,7 @@ class Node:
         actor: Actor,
         op_code: int,
         body: Request,
-        flags: OpFlag = PLAIN,
+        flags: int = PLAIN,
         *,
         workers: tuple[int, int] = (0, 0),
     ) -> list[Message]:
@@ -177,7 +177,7 @@ class Node:
         answer = answer_to(challenge, actor)
         return await self.send(answer, worker=workers[1])
 
-    async def code(self, actor: Actor, op_code: int, body: Request, flags: OpFlag = PLAIN) -> int:
+    async def code(self, actor: Actor, op_code: int, body: Request, flags: int = PLAIN) -> int:
         """Return the response code that `actor` gets for a request."""
         (answer,) = await self.do(actor, op_code, body, flags)
         return answer.header.response_code
@@ -206,7 +206,7 @@ class Session:
     encrypted: bool
     counter: int = 0
 
-    def message(self, op_code: int, body: Request, flags: OpFlag = PLAIN) -> Message:
+    def message(self, op_code: int, body: Request, flags: int = PLAIN) -> Message:
         """Return the next message, with its MAC."""
         self.counter += 1
         message = ask(op_code, body, flags)
@@ -236,7 +236,7 @@ class Session:
         actor: Actor,
         op_code: int,
         body: Request,
-        flags: OpFlag = PLAIN,
+        flags: int = PLAIN,
         *,
         workers: tuple[int, int] = (0, 0),
     ) -> list[Message]:
@@ -248,7 +248,7 @@ class Session:
         return await self.send(answer_to(answers[0], actor), worker=workers[1])
 
 
-def ask(op_code: int, body: Request, flags: OpFlag = PLAIN) -> Message:
+def ask(op_code: int, body: Request, flags: int = PLAIN) -> Message:
     """Return a request with a number of its own."""
     envelope = Envelope(request_id=next(_numbers))
     return Message(envelope, Header(op_code, 2_000_000_000, flags=flags), body)

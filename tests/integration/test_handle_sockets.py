@@ -146,7 +146,7 @@ def question(
     name: str = "88.118.1/ABC",
     *,
     number: int = 7,
-    flags: OpFlag = PLAIN,
+    flags: int = PLAIN,
     op_code: int = OpCode.RESOLUTION,
     types: tuple[str, ...] = (),
     indexes: tuple[int, ...] = (),
@@ -234,7 +234,7 @@ def types_of(message: Message) -> list[str]:
         (question("88.118.1"), ["HS_SITE", "HS_ADMIN", "HS_PUBKEY", "HS_PUBKEY"]),
         (question("88.118.1/SECRET"), ["URL"]),
         (question("88.118.1/SECRET", types=("PRICE",)), ResponseCode.VALUES_NOT_FOUND),
-        (question("88.118.1/SECRET", types=("URL",), flags=OpFlag(0)), ["URL"]),
+        (question("88.118.1/SECRET", types=("URL",), flags=0), ["URL"]),
         (question("0.NA/88.118"), ["HS_SITE"]),
         (question("88.118.1/LARGE"), ["TEXT"] * 20),
         (question("88.118.1/NO"), ResponseCode.HANDLE_NOT_FOUND),
@@ -472,7 +472,7 @@ async def test_no_more_questions_are_under_way_than_the_limit(
 
 async def _as_somebody(node: Node, index: int, key: rsa.RSAPrivateKey) -> Message:
     """Ask for all values of 88.118.1/SECRET, and answer the challenge."""
-    (challenge,) = await tcp_ask(node, question("88.118.1/SECRET", flags=OpFlag(0)).encode())
+    (challenge,) = await tcp_ask(node, question("88.118.1/SECRET", flags=0).encode())
     assert challenge.header.response_code == ResponseCode.AUTHENTICATION_NEEDED
     assert isinstance(challenge.body, Challenge)
     assert challenge.digest is not None

@@ -31,7 +31,7 @@ async def front(database_url: str, tmp_path: Path) -> AsyncIterator[Front]:
         yield front
 
 
-async def by_message(front: Front, op_code: int, body: Request, flags: OpFlag = PLAIN) -> int:
+async def by_message(front: Front, op_code: int, body: Request, flags: int = PLAIN) -> int:
     """Return the code for a request of OTHER_ID, who has proved it."""
     index, _, handle = OTHER_ID.partition(":")
     peer = Peer("tcp", "127.0.0.1", identity=Identity(int(index), handle))

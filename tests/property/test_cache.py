@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from resolver import cache as cache_module
 from resolver.cache import ABSENT_SECONDS, Answer, Cache, Prefix
 
 LIMIT = 16_000
@@ -137,3 +139,24 @@ def test_an_answer_that_would_take_the_whole_cache_is_not_kept() -> None:
     cache.put(big, Answer(b"x" * 15_000, big, Prefix(None)))
     assert cache.get(big) is None
     assert all(cache.get(name) is not None for name in names)
+
+
+def test_prefixes_are_bounded_and_answers_die_with_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "MAX_PREFIXES", 3)
+    cache = Cache(100_000, lambda: 0.0)
+    for n in range(5):
+        prefix, key = Prefix(None), f"88.118.{n}/A".encode()
+        cache.put_prefix(f"88.118.{n}", prefix)
+        cache.put(key, Answer(b"3\r\n\r\nabc", key, prefix))
+    assert [*cache.prefixes] == ["88.118.2", "88.118.3", "88.118.4"]
+    known = [n for n in range(5) if cache.get(f"88.118.{n}/A".encode()) is not None]
+    assert known == [2, 3, 4], "an answer is kept of whose prefix no change is heard"
+
+
+def test_a_prefix_that_is_read_anew_ends_the_answers_under_the_old_one() -> None:
+    cache, key = Cache(100_000, lambda: 0.0), b"88.118.1/A"
+    hosted = Prefix(None)
+    cache.put_prefix("88.118.1", hosted)
+    cache.put(key, Answer(b"3\r\n\r\nabc", key, hosted))
+    cache.put_prefix("88.118.1", Prefix(b"elsewhere"))
+    assert cache.get(key) is None

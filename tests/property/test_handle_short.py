@@ -133,7 +133,7 @@ requests = st.builds(
     session_id=st.sampled_from([0, 0, 0, 5]),
     compressed=st.booleans(),
     flags=st.builds(
-        lambda *flags: OpFlag(sum(set(flags))),
+        lambda *flags: int(sum(set(flags))),
         st.just(OpFlag.PUBLIC_ONLY),
         st.sampled_from([OpFlag.RECURSIVE, OpFlag.CACHE_CERTIFY, OpFlag.KEEP_ALIVE]),
         st.sampled_from([*OpFlag, OpFlag.PUBLIC_ONLY, OpFlag.PUBLIC_ONLY, OpFlag.PUBLIC_ONLY]),

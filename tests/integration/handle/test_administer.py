@@ -58,7 +58,7 @@ async def test_whole_life(node: Node, way: str) -> None:
         do = (await node.session(actor.identity, encrypted="encrypted" in way)).do
     name = f"{prefix}/Pump-1"
 
-    async def code(op_code: int, body: Request, flags: OpFlag = PLAIN) -> int:
+    async def code(op_code: int, body: Request, flags: int = PLAIN) -> int:
         (answer,) = await do(actor, op_code, body, flags)
         assert answer.header.op_code == op_code, "the answer is one to the original request"
         return answer.header.response_code
