@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from protocol.handle.header import OpCode, OpFlag
+from protocol.handle.header import OpCode
 from protocol.handle.message import Message, decode_message, read_frame
 from protocol.handle.requests import LoginRequest, Request
 from protocol.handle.responses import Challenge
@@ -36,7 +36,7 @@ class Connection:
         assert frame[-1] == len(octets)
         return decode_message(octets)
 
-    async def code(self, op_code: int, body: Request, flags: OpFlag = PLAIN) -> int:
+    async def code(self, op_code: int, body: Request, flags: int = PLAIN) -> int:
         return (await self.send(ask(op_code, body, flags))).header.response_code
 
     async def login(self, actor: Actor, session_id: int = CHOSEN) -> Message:
