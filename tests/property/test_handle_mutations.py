@@ -56,9 +56,11 @@ WARM = 3 * COUNT // 10
 """Messages after which what is bounded is full."""
 
 MAX_GROWTH_BLOCKS = 5_000 + COUNT // 200
-"""Objects that Python may have more after the last message than after WARM. The share of COUNT is far
-below one object for each strange message; the rest is what comes and goes. Objects and not bytes of the
-process, which depend on how the allocator fits them."""
+"""Objects that Python may have more after the last message than after WARM.
+
+The share of COUNT is far below one object for each strange message; the rest is what comes and
+goes. Objects and not bytes of the process, which depend on how the allocator fits them.
+"""
 
 MAX_DATAGRAM, MAX_MESSAGE, PART, HEADER = 512, 262_144, 492, 24
 SENTINEL = 0xFEEDFACE
