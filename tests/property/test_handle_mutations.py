@@ -50,12 +50,12 @@ from resolver.transports.handle_server import HandleServer, start_handle
 from resolver.transports.udp import MAX_ANSWER_DATAGRAMS
 from tests.handle_vectors import CASES
 
-COUNT = int(os.environ.get("IDNODE_MUTATIONS", "3000"))
+COUNT = int(os.environ.get("IDNODE_MUTATIONS", "6000"))
 BATCH = 100
 WARM = 3 * COUNT // 10
 """Messages after which what is bounded is full."""
 
-MAX_GROWTH_BLOCKS = 5_000 + COUNT // 200
+MAX_GROWTH_BLOCKS = 3_000 + COUNT // 200
 """Objects that Python may have more after the last message than after WARM.
 
 The share of COUNT is far below one object for each strange message; the rest is what comes and
@@ -126,7 +126,9 @@ def mutate(random: Random, seeds: list[bytes], repaired: float) -> bytes:
                 octets[at : at + 4] = random.choice(EDGES).to_bytes(4, "big")
             case 2:  # a number where one is: the header is made of words
                 at = 4 * random.randrange(12)
-                octets[at : at + 4] = random.choice(EDGES).to_bytes(4, "big")
+                # and any number, so that what is kept for each of them is seen to grow
+                number = random.choice((*EDGES, random.getrandbits(32)))
+                octets[at : at + 4] = number.to_bytes(4, "big")
             case 3:
                 del octets[at:]
             case 4:
