@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import sqlalchemy as sa
 import sqlalchemy.exc
 from alembic import command
 from alembic.config import Config
@@ -82,16 +83,21 @@ class Database:
             return self._pool
 
     @contextlib.asynccontextmanager
-    async def begin(self, *, within: float | None = None) -> AsyncIterator[AsyncConnection]:
+    async def begin(
+        self, *, within: float | None = None, snapshot: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
         """One transaction, committed at the end of the block, rolled back by an exception.
 
-        within: seconds for all of it, instead of the database's own. Raises StoreUnavailable.
+        within: seconds for all of it, instead of the database's own. snapshot: it only reads, and
+        all of it sees the same moment. Raises StoreUnavailable.
         """
         with unavailable():
             async with (
                 asyncio.timeout(within or self.timeout),
                 self.engine.begin() as connection,
             ):
+                if snapshot:
+                    await connection.execute(_SNAPSHOT)
                 yield connection
 
     @property
@@ -117,6 +123,8 @@ class Database:
         if pool is not None:
             pool.terminate()
 
+
+_SNAPSHOT = sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 _SERVER = {
     "application_name": "idnode",

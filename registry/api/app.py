@@ -16,6 +16,7 @@ from registry.api import (
     accounts,
     docs,
     enterprises,
+    exports,
     identifiers,
     imports,
     keys,
@@ -51,6 +52,7 @@ def make_app(registry: Registry) -> web.Application:
     """
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_observe, _problems])
     app[REGISTRY] = registry
+    app[exports.PLACES] = asyncio.Semaphore(exports.MAX_AT_ONCE)
     app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
     app.on_response_prepare.extend((_name_request, _close_if_late))
     for resource in (
@@ -63,6 +65,7 @@ def make_app(registry: Registry) -> web.Application:
         relations,
         identifiers,
         ranges,
+        exports,
         imports,
     ):
         app.add_routes(resource.routes)

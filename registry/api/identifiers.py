@@ -166,7 +166,7 @@ def _respond(row: Any, *, status: int = 200) -> web.Response:
 _ONE = PATH + "{prefix}/{suffix:(?s:.+)}"
 
 routes: list[web.RouteDef] = [
-    web.get("/api/v1/identifiers", page),
+    web.get("/api/v1/identifiers", page, allow_head=False),
     web.get(f"{_ONE}/history", versions),
     web.get(_ONE, get),
     web.put(_ONE, put),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import uuid
-from collections.abc import Sequence
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -28,6 +25,7 @@ from registry.api.requests import (
     to_response,
 )
 from registry.api.streams import cut_off
+from registry.export import csv_lines
 from registry.idempotency import Answer
 from registry.imports import records, uploads
 from registry.services import Record, Work
@@ -35,7 +33,6 @@ from registry.services import Record, Work
 FORMATS = {"text/csv": "csv", "application/x-ndjson": "ndjson"}
 
 _ERRORS_AT_ONCE = 1000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def create(request: web.Request) -> web.Response:
@@ -157,9 +154,11 @@ async def errors(request: web.Request) -> web.StreamResponse:
     )
     await response.prepare(request)
     try:
-        await response.write(_csv([("row", "column", "reason")]))
+        await response.write(csv_lines([("row", "column", "reason")]))
         while rows:
-            await response.write(_csv([(str(row.row), row.column, row.reason) for row in rows]))
+            await response.write(
+                csv_lines([(str(row.row), row.column, row.reason) for row in rows])
+            )
             async with request.app[REGISTRY].database.begin() as connection:
                 rows = await records.errors(
                     connection, import_id, after=rows[-1].row, limit=_ERRORS_AT_ONCE
@@ -168,17 +167,6 @@ async def errors(request: web.Request) -> web.StreamResponse:
     except Exception as error:  # whatever it is, an answer to it would stand within this one
         cut_off(request, error)
     return response
-
-
-def _csv(rows: Sequence[tuple[str, ...]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows([_harmless(cell) for cell in row] for row in rows)
-    return text.getvalue().encode()
-
-
-def _harmless(cell: str) -> str:
-    """Return `cell` such that no spreadsheet takes it for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 routes: list[web.RouteDef] = [

@@ -124,8 +124,8 @@ _ONE = "/api/v1/ranges/{prefix}/{id}"
 
 routes: list[web.RouteDef] = [
     web.post("/api/v1/ranges", create),
-    web.get("/api/v1/ranges", page),
-    web.get(_ONE, get),
+    web.get("/api/v1/ranges", page, allow_head=False),
+    web.get(_ONE, get, allow_head=False),
     web.put(_ONE, put),
     web.delete(_ONE, delete),
 ]

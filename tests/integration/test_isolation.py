@@ -139,6 +139,7 @@ CASES: dict[str, Case] = {
             "values": [URL_VALUE],
         }
     ),
+    "exportIdentifiers": Case(query=lambda own: f"?prefix={own.prefix}"),
     "listRanges": Case(query=lambda own: f"?prefix={own.prefix}"),
     "getRange": Case(_RANGE),
     "putRange": Case(_RANGE, body=_values),

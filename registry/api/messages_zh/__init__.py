@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from registry.api.messages_zh import (
     accounts,
     common,
+    exports,
     identifiers,
     imports,
     labels,
@@ -28,6 +29,7 @@ SENTENCES: Mapping[str, str] = {
     **common.SENTENCES,
     **accounts.SENTENCES,
     **registry.SENTENCES,
+    **exports.SENTENCES,
     **identifiers.SENTENCES,
     **imports.SENTENCES,
     **labels.SENTENCES,

@@ -1,0 +1,77 @@
+"""/api/v1/exports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from protocol.errors import Busy
+from protocol.identifier import Identifier, check_prefix
+from registry import export, identifiers, tenancy
+from registry.api.bodies import exports as bodies
+from registry.api.requests import REGISTRY, open_work, read_query
+from registry.api.streams import cut_off
+
+MAX_AT_ONCE = 2
+"""Exports of one process: each keeps a connection to the database."""
+
+SECONDS = 1800.0
+"""Time in which an export must have been taken."""
+
+WRITE_SECONDS = 30.0
+"""Time in which a client must take what it is sent at once."""
+
+PLACES: web.AppKey[asyncio.Semaphore] = web.AppKey("exports", asyncio.Semaphore)
+"""MAX_AT_ONCE places."""
+
+_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
+
+
+async def identifiers_of(request: web.Request) -> web.StreamResponse:
+    """GET /api/v1/exports/identifiers."""
+    how = read_query(request, bodies.Export)
+    prefix = check_prefix(how.prefix)
+    async with open_work(request) as work:
+        await identifiers.may_read(work, Identifier.of(prefix, "0"))
+        tenant = work.principal.enterprise_id
+    places = request.app[PLACES]
+    if places.locked():
+        raise Busy("the node makes as many exports as it does at once")
+    database = request.app[REGISTRY].database
+    async with places, database.begin(within=SECONDS, snapshot=True) as connection:
+        await tenancy.enter(connection, tenant)
+        parts = await _parts(connection, prefix, how)
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": _TYPES[how.format],
+                "Content-Disposition": f'attachment; filename="{prefix}.{how.format}"',
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
+        response.enable_compression()
+        await response.prepare(request)
+        try:
+            async for part in parts:
+                async with asyncio.timeout(WRITE_SECONDS):
+                    await response.write(part)
+            await response.write_eof()
+        except Exception as error:  # whatever it is, an answer to it would stand within this one
+            cut_off(request, error)
+    return response
+
+
+async def _parts(
+    connection: AsyncConnection, prefix: str, how: bodies.Export
+) -> AsyncIterator[bytes]:
+    if how.format == "ndjson":
+        return export.ndjson(connection, prefix, members=how.members)
+    columns = await export.csv_columns(connection, prefix, members=how.members)
+    return export.csv_text(connection, prefix, columns, members=how.members)
+
+
+routes: list[web.RouteDef] = [
+    web.get("/api/v1/exports/identifiers", identifiers_of, allow_head=False),
+]
