@@ -19,6 +19,7 @@ from benchmarks.plan import KNOWN, QUICK, UNASKED, WRITTEN, Plan
 from benchmarks.report import Row
 from benchmarks.rows import (
     cached,
+    exports,
     handle,
     imports,
     memory,
@@ -118,6 +119,13 @@ def _relations(plan: Plan, store: Store, directory: Path, cores: machine.Cores) 
         return uvloop.run(parts.measure(plan, node, url))
 
 
+def _exports(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    _say(f"export of {plan.identifiers:,} identifiers")
+    url = uvloop.run(_filled(store, "exports", {WRITTEN: plan.identifiers}))
+    with serve(directory / "exports", cores, database_url=url) as node:
+        return uvloop.run(exports.measure(plan, node))
+
+
 def _start(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
     _say("second start")
     return start.measure(directory / "start", cores)
@@ -128,6 +136,7 @@ _STAGES = {
     "handle": _handle,
     "writes": _writes,
     "relations": _relations,
+    "exports": _exports,
     "start": _start,
 }
 

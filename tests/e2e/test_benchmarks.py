@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-IMPORTS = {"import", "import_checked"}
-ALWAYS = {"memory_resident", "memory_counted", "update_seen", "second_start", "parts"} | IMPORTS
+FILES = {"import", "import_checked", "export", "export_memory"}
+ALWAYS = {"memory_resident", "memory_counted", "update_seen", "second_start", "parts"} | FILES
 PEERS = {"nginx", "nginx_memory", "aiohttp", "aiohttp_uvloop"}
 COMPARED = {f"cached_{choice}_{peer}" for choice in ("uniform", "zipf") for peer in PEERS}
 ECHOES = {"udp_echo_batched", "udp_echo", "tcp_echo"}
