@@ -139,6 +139,30 @@ async def test_history_tells_what_the_range_said_and_what_the_member_said(
     assert page["items"][0]["valid_to"] is None
 
 
+async def test_a_member_may_be_related_to_until_its_range_ends(
+    node: Node, owner: tuple[str, str]
+) -> None:
+    prefix, key = owner
+    _, made = await make(node, owner, "A1", "A9")
+    for suffix in ("BOX", "A5"):
+        await node.call("PUT", f"/identifiers/{prefix}/{suffix}", key, {"values": []})
+    for subject, target in (("BOX", "A3"), ("A4", "BOX"), ("A5", "BOX")):
+        path = f"/identifiers/{prefix}/{subject}/relations/derived-from/{prefix}/{target}"
+        status, answer, _ = await node.call("PUT", path, key, {})
+        assert status in (200, 201), answer
+    path = f"/identifiers/{prefix}/BOX/relations/derived-from/{prefix}/X1"
+    assert (await node.call("PUT", path, key, {}))[0] // 100 == 4, "X1 is no member"
+    status, _, _ = await node.call("DELETE", f"/ranges/{prefix}/{made['id']}", key)
+    assert status == 204
+    for subject, stated in (("BOX", []), ("A5", [f"{prefix}/BOX"])):
+        path = f"/identifiers/{prefix}/{subject}/relations"
+        status, page, _ = await node.call("GET", path, key)
+        assert status == 200
+        assert [item["target"] for item in page["items"]] == stated, subject
+    path = f"/identifiers/{prefix}/A4/relations/derived-from/{prefix}/BOX"
+    assert (await node.call("GET", path, key))[0] == 404, "A4 is gone, and what it stated"
+
+
 @pytest.mark.parametrize(
     ("first", "last", "field"),
     [
