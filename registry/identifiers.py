@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from protocol import json_api
 from protocol.errors import (
@@ -28,10 +27,10 @@ from protocol.errors import (
 from protocol.identifier import Identifier
 from protocol.values import MAX_VALUES, HandleValue, check_values
 from registry import audit
+from registry import identifier_statements as statements
 from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import OPERATOR, STAFF
-from registry.schema import audit_log, identifiers, prefixes
 from registry.services import Record, Work
 from registry.templates import lookup as templates
 from registry.templates.names import check_not_reserved
@@ -40,127 +39,6 @@ MAX_VALUES_BYTES = 1024 * 1024
 """All values of one identifier together, in bytes of JSON."""
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-_values = identifiers.c["values"]
-_CURRENT = (
-    identifiers.c.prefix,
-    identifiers.c.suffix,
-    _values.label("values_"),
-    identifiers.c.template,
-    identifiers.c.version,
-    identifiers.c.created_at,
-    identifiers.c.updated_at,
-)
-
-# The statements of the write path are built once; a request only gives them parameters.
-_PREFIX = sa.bindparam("at_prefix", type_=identifiers.c.prefix.type)
-_OWNER = sa.bindparam("at_owner", type_=identifiers.c.prefix.type)
-_SUFFIX_KEY = sa.bindparam("at_suffix_key", type_=identifiers.c.suffix_key.type)
-_SAME = (identifiers.c.prefix == _PREFIX, identifiers.c.suffix_key == _SUFFIX_KEY)
-
-
-_LOCKED = (
-    sa.select(identifiers.c.version, _values.label("values_"), identifiers.c.template)
-    .where(*_SAME)
-    .with_for_update()
-)
-
-
-_MEMBER = sa.func.range_member(_PREFIX, _SUFFIX_KEY).table_valued(
-    *(
-        sa.column(column.name, column.type)
-        for column in (
-            identifiers.c.suffix,
-            _values,
-            identifiers.c.template,
-            identifiers.c.version,
-            identifiers.c.created_at,
-            identifiers.c.updated_at,
-            identifiers.c.actor,
-        )
-    ),
-    name="member",
-)
-"""What a range says of the identifier, if it is a member of one (registry/ranges.py)."""
-
-
-def _target_statement() -> sa.Select[Any]:
-    """Lock the state of the prefix, see migration 0004, and then the identifier."""
-    there = _LOCKED.lateral()
-    columns = (prefixes.c.enterprise_id, prefixes.c.hosting, prefixes.c.status)
-    owner = sa.func.prefix_to_write(_OWNER).table_valued(
-        *(sa.column(column.name, column.type) for column in columns), name="owner"
-    )
-    in_range = (
-        sa.select(sa.true().label("member"))
-        .select_from(_MEMBER)
-        .where(there.c.version.is_(None))
-        .lateral()
-    )
-    held = (there.c.version, there.c.values_, there.c.template, in_range.c.member)
-    writer = audit.naming(sa.bindparam("by_actor", type_=sa.Text))
-    return sa.select(owner, *held, writer).select_from(
-        owner.outerjoin(there, sa.true()).outerjoin(in_range, sa.true())
-    )
-
-
-def _logged(statement: Any, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Return `statement` with its line in the audit log: both in one round trip."""
-    written = statement.returning(*_CURRENT, *more).cte("written")
-    logged = (
-        audit_log.insert()
-        .from_select(
-            ["actor", "action", "subject", "detail", "request_id"],
-            sa.select(
-                sa.bindparam("by_actor", type_=sa.Text),
-                sa.bindparam("action", type_=sa.Text),
-                sa.bindparam("subject", type_=sa.Text),
-                sa.func.jsonb_build_object("version", written.c.version),
-                sa.bindparam("request_id", type_=sa.Text),
-            ),
-        )
-        .cte("logged")
-    )
-    return sa.select(written).add_cte(logged)
-
-
-_ONE = [identifiers.c.prefix, identifiers.c.suffix_key]
-_VALUES = sa.bindparam("new_values", type_=_values.type)
-_NEW = insert(identifiers).values(
-    prefix=_PREFIX,
-    suffix_key=_SUFFIX_KEY,
-    suffix=sa.bindparam("new_suffix", type_=identifiers.c.suffix.type),
-    values=_VALUES,
-    template=sa.bindparam("new_template", type_=sa.Text),
-)
-# PostgreSQL marks the row that it locked for ON CONFLICT DO UPDATE: it was there before.
-_CREATED = sa.literal_column("(identifiers.xmax = 0)", sa.Boolean).label("created")
-
-_GET = sa.union_all(
-    sa.select(*_CURRENT).where(*_SAME),
-    sa.select(
-        _PREFIX.label("prefix"), *(column for column in _MEMBER.c if column.name != "actor")
-    ).where(~sa.exists().where(*_SAME)),
-)
-
-_TARGET = _target_statement()
-_INSERT = _logged(_NEW.on_conflict_do_nothing(index_elements=_ONE), _CREATED)
-_UPSERT = _logged(
-    _NEW.on_conflict_do_update(
-        index_elements=_ONE,
-        set_={name: _NEW.excluded[name] for name in ("suffix", "values", "template")},
-    ),
-    _CREATED,
-)
-# The row says what the range said, with its version and its times: nothing has changed so far.
-_AS_ROW = ["prefix", "suffix_key", "suffix", "values", "template", "version"]
-_AS_ROW += ["created_at", "updated_at", "actor"]
-_MATERIALISE = (
-    insert(identifiers)
-    .from_select(_AS_ROW, sa.select(_PREFIX, _SUFFIX_KEY, _MEMBER))
-    .on_conflict_do_nothing(index_elements=_ONE)
-)
-_UPDATE = _logged(identifiers.update().where(*_SAME).values({_values: _VALUES}))
-_DELETE = _logged(identifiers.delete().where(*_SAME))
 
 
 @dataclass(frozen=True)
@@ -241,7 +119,7 @@ async def put(
         work,
         identifier,
         "identifier.put",
-        _INSERT if only_new else _UPSERT,
+        statements.INSERT if only_new else statements.UPSERT,
         new_suffix=identifier.suffix,
         new_values=encoded,
         new_template=template,
@@ -283,7 +161,7 @@ async def patch(
     if checker is not None:
         positions = {value.index: position for position, value in enumerate(decoded)}
         await templates.check(work, checker, json_api.decode_values(bounded), positions)
-    row = await _write(work, identifier, "identifier.patch", _UPDATE, new_values=bounded)
+    row = await _write(work, identifier, "identifier.patch", statements.UPDATE, new_values=bounded)
     assert row is not None  # noqa: S101  (`_target` holds its lock)
     return row
 
@@ -294,13 +172,13 @@ async def delete(work: Work, identifier: Identifier, *, when: Condition) -> None
     when.check(version)
     if version is None:
         raise HandleNotFound(f"{identifier} is not registered")
-    await _write(work, identifier, "identifier.delete", _DELETE)
+    await _write(work, identifier, "identifier.delete", statements.DELETE)
 
 
 async def get(work: Work, identifier: Identifier) -> Record:
     """Return one identifier of a prefix that the caller may see. Raises HandleNotFound."""
     await may_read(work, identifier)
-    row = (await work.connection.execute(_GET, _key(identifier))).one_or_none()
+    row = (await work.connection.execute(statements.GET, _key(identifier))).one_or_none()
     if row is None:
         raise HandleNotFound(f"{identifier} is not registered")
     return row
@@ -354,15 +232,15 @@ async def _target(work: Work, identifier: Identifier) -> _Target:
     if owner == work.node_prefix:  # it is not registered: it is the node's own
         work.principal.require(OPERATOR, scope="identifiers:write")
         await audit.name_writer(work.connection, work.principal.actor)
-        row = (await work.connection.execute(_LOCKED, _key(identifier))).one_or_none()
+        row = (await work.connection.execute(statements.LOCKED, _key(identifier))).one_or_none()
         return _as_target(row)
     at = _key(identifier) | {"at_owner": owner, "by_actor": work.principal.actor}
-    row = (await work.connection.execute(_TARGET, at)).one_or_none()
+    row = (await work.connection.execute(statements.TARGET, at)).one_or_none()
     check_writable(work, owner, row)
     if row is not None and row.member:
         # Who writes to a member of a range writes to a row that says the same.
-        await work.connection.execute(_MATERIALISE, _key(identifier))
-        row = (await work.connection.execute(_TARGET, at)).one()
+        await work.connection.execute(statements.MATERIALISE, _key(identifier))
+        row = (await work.connection.execute(statements.TARGET, at)).one()
     return _as_target(row)
 
 
