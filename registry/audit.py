@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,6 +39,16 @@ async def append(  # noqa: PLR0917
             "request_id": request_id,
         },
     )
+
+
+def of_values(values: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what a line says of the values that were written, so that it attests them too.
+
+    That is ``values_sha256``: of the list in Handle JSON as the registry answers it, with the
+    members of objects sorted and no space between (RFC 8785).
+    """
+    octets = msgspec.json.encode(values, order="sorted")
+    return {"values_sha256": hashlib.sha256(octets).hexdigest()}
 
 
 WRITER = "idnode.actor"

@@ -72,6 +72,9 @@ def _target_statement() -> sa.Select[Any]:
     )
 
 
+_ATTESTED = sa.bindparam("attested", type_=audit_log.c.detail.type)
+
+
 def _logged(statement: Any, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
     """Return `statement` with its line in the audit log: both in one round trip."""
     written = statement.returning(*_CURRENT, *more).cte("written")
@@ -83,7 +86,7 @@ def _logged(statement: Any, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
                 sa.bindparam("by_actor", type_=sa.Text),
                 sa.bindparam("action", type_=sa.Text),
                 sa.bindparam("subject", type_=sa.Text),
-                sa.func.jsonb_build_object("version", written.c.version),
+                sa.func.jsonb_build_object("version", written.c.version).op("||")(_ATTESTED),
                 sa.bindparam("request_id", type_=sa.Text),
             ),
         )

@@ -280,7 +280,13 @@ async def may_read(work: Work, identifier: Identifier) -> None:
 
 
 async def _write(
-    work: Work, identifier: Identifier, action: str, statement: sa.Select[Any], **new: object
+    work: Work,
+    identifier: Identifier,
+    action: str,
+    statement: sa.Select[Any],
+    *,
+    new_values: list[dict[str, Any]] | None = None,
+    **new: object,
 ) -> Record | None:
     """Run a statement made by `_logged`; return the row, None if it wrote nothing."""
     line = {
@@ -288,7 +294,10 @@ async def _write(
         "action": action,
         "subject": str(identifier),
         "request_id": work.request_id,
+        "attested": {} if new_values is None else audit.of_values(new_values),
     }
+    if new_values is not None:
+        new["new_values"] = new_values
     result = await work.connection.execute(statement, {**_key(identifier), **line, **new})
     row: Record | None = result.one_or_none()
     if row is not None:

@@ -43,7 +43,8 @@ def first_values(prefix: str, timestamp: int) -> list[HandleValue]:
 
 async def ensure(work: Work, prefix: str) -> None:
     """Make the prefix handle of a hosted prefix if it is not there; what is there stays."""
-    values = first_values(prefix, int(work.now.timestamp()))
+    first = first_values(prefix, int(work.now.timestamp()))
+    values = [json_api.encode_value(value) for value in first]
     await audit.name_writer(work.connection, work.principal.actor)
     made = await work.connection.execute(
         insert(identifiers)
@@ -51,10 +52,11 @@ async def ensure(work: Work, prefix: str) -> None:
             prefix=PREFIX_HANDLE_PREFIX,
             suffix_key=prefix,
             suffix=prefix,
-            values=[json_api.encode_value(value) for value in values],
+            values=values,
         )
         .on_conflict_do_nothing()
     )
     if made.rowcount:
-        await work.audit("identifier.put", f"{PREFIX_HANDLE_PREFIX}/{prefix}")
+        attested = audit.of_values(values)
+        await work.audit("identifier.put", f"{PREFIX_HANDLE_PREFIX}/{prefix}", attested)
         work.changes(PREFIX_HANDLE_PREFIX, [prefix])

@@ -160,10 +160,13 @@ async def create(
         }
     )
     row: Record = (await work.connection.execute(new.returning(*COLUMNS))).one()
-    detail = {"range": str(row.id), "version": row.version, "count": span.count}
-    await work.audit("range.create", _subject(span), detail)
+    await work.audit("range.create", _subject(span), _detail(row) | {"count": span.count})
     work.changes(prefix, None)
     return row
+
+
+def _detail(row: Record) -> dict[str, Any]:
+    return {"range": str(row.id), "version": row.version, **audit.of_values(row.values_)}
 
 
 def _subject(span: Span) -> str:
@@ -268,7 +271,7 @@ async def change(
     one = sa.and_(ranges.c.prefix == prefix, ranges.c.id == range_id)
     change_ = ranges.update().where(one).values(content).returning(*COLUMNS)
     row: Record = (await work.connection.execute(change_)).one()
-    await work.audit("range.change", _subject(span), {"range": str(row.id), "version": row.version})
+    await work.audit("range.change", _subject(span), _detail(row))
     work.changes(prefix, None)
     return row
 

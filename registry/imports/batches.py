@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -114,6 +115,28 @@ class Batch:
     def full(self) -> bool:
         """Whether the batch is to be written now."""
         return self.last - self.after >= BATCH_ROWS or self.size >= BATCH_CHARACTERS
+
+    def attested(self) -> dict[str, Any]:
+        """Return what the audit log says of the batch.
+
+        With the digest of the file, which the line of its upload has, it tells of each row of the
+        file whether it was registered: all from `after_row` to `to_row` were but those refused,
+        whose numbers in order, in decimal and each with a line feed, have `refused_sha256`.
+        """
+        refused = sorted(refusal.row for refusal in self.refusals)
+        numbers = "".join(f"{row}\n" for row in refused)
+        return {
+            "after_row": self.after,
+            "to_row": self.last,
+            "done": self.accepted,
+            "failed": len(refused),
+            "prefixes": {
+                prefix: len(group.rows)
+                for prefix, group in sorted(self.groups.items())
+                if group.rows
+            },
+            "refused_sha256": hashlib.sha256(numbers.encode()).hexdigest(),
+        }
 
     def copy_text(self) -> Iterator[bytes]:
         """Return the rows for COPY, each identifier once, in the order of the primary key."""

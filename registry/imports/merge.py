@@ -120,8 +120,7 @@ async def write(
     if failed and course.room > 0:
         await _store_refusals(connection, job, batch.refusals[: course.room])
         course.room -= failed
-    detail = {"after_row": batch.after, "to_row": batch.last, "done": done, "failed": failed}
-    await _audit(connection, job, "import.batch", detail)
+    await _audit(connection, job, "import.batch", batch.attested())
     await connection.execute("COMMIT")
 
 

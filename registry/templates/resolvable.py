@@ -92,5 +92,5 @@ async def _write(work: Work, identifier: Identifier, values: list[HandleValue]) 
             set_={"values": new.excluded["values"]},
         )
     )
-    await work.audit("identifier.put", str(identifier))
+    await work.audit("identifier.put", str(identifier), audit.of_values(stored))
     work.changes(identifier.prefix_key, [identifier.suffix_key])
