@@ -41,6 +41,10 @@ _VERSION_LENGTH = len(b" HTTP/1.1")
 _LINE_END = b" HTTP/1.1\r\n"
 _LINE_END_LENGTH = len(_LINE_END)
 
+_WRITE_BYTES = 1 << 20
+"""Answers of one read that are put together. What was asked after them goes the long way, which
+waits until the client has taken these: a few bytes that ask for much shall not fill the memory."""
+
 _BLOCKS_KEPT = 1024
 _BLOCK_LENGTH_KEPT = _TAIL_LENGTH_KEPT = 2048
 
@@ -169,7 +173,7 @@ class ShortRequestHandler(RequestHandler):
         # Else answers of aiohttp are to come first.
         idle = waiter is not None and not waiter.done()
         replies: list[bytes] = []
-        at, end = 0, len(data)
+        at, end, room = 0, len(data), _WRITE_BYTES
         whole = 0  # up to here, what is not answered is whole, plain requests
         while whole < end:
             stop = data.find(b"\r\n\r\n", whole) + 4
@@ -190,6 +194,8 @@ class ShortRequestHandler(RequestHandler):
                     answer.seen = True
                     replies += (front.head, _spelled(answer, target))
                     at = stop
+                    room -= len(answer.http)
+                    idle = room > 0
             whole = stop
             if stop - line <= _TAIL_LENGTH_KEPT:
                 self._tail = data[line:stop]

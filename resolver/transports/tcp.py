@@ -24,6 +24,10 @@ MAX_CONNECTIONS = 10_000
 MAX_PENDING = 64
 """Requests of one connection that wait for the long way; then nothing more is read from it."""
 
+_WRITE_BYTES = 1 << 20
+"""Answers of one read that are put together. What was asked after them goes the long way, which
+waits until the client has taken these: a few bytes that ask for much shall not fill the memory."""
+
 _BACKLOG = 1024
 
 
@@ -133,15 +137,16 @@ class _Connection(asyncio.Protocol):
     def _read(self, buffer: bytes) -> list[bytes]:
         """Take all whole requests; return the answers on the short way, keep what is not whole."""
         replies: list[bytes] = []
-        at, end = 0, len(buffer)
+        at, end, room = 0, len(buffer), _WRITE_BYTES
         try:
             while end - at >= SIZE:
                 stop = at + SIZE + int.from_bytes(buffer[at + 16 : at + SIZE], "big")
                 reply = None
-                if stop <= end and self.task is None:
+                if stop <= end and self.task is None and room > 0:
                     reply = self._answer(buffer[at:stop])
                 if reply is not None:
                     replies.append(reply)
+                    room -= len(reply)
                     at = stop
                     continue
                 frame = read_frame(buffer, at)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -458,6 +459,70 @@ async def test_a_client_that_takes_no_answer_is_let_go(
                 await asyncio.sleep(0.01)
             while connections:
                 await asyncio.sleep(0.01)
+
+
+async def test_answers_that_a_client_does_not_take_do_not_pile_up(node: Node) -> None:
+    for _ in range(2):  # the second from the cache
+        (one,) = await tcp_ask(node, question("88.118.1/HUGE").encode())
+    asked = [question("88.118.1/HUGE", number=n).encode() for n in range(300)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port, limit=1024)
+    writer.write(b"".join(asked))
+    async with asyncio.timeout(20):
+        while not (
+            waiting := [c for c in node.server._tcp.connections if not c._writable.is_set()]
+        ):
+            await asyncio.sleep(0.01)
+        held = waiting[0]._transport.get_write_buffer_size()
+        assert held <= tcp._WRITE_BYTES + len(one.encode()), f"{held:,} bytes wait for one client"
+        for number in range(len(asked)):
+            head = await reader.readexactly(SIZE)
+            assert decode_envelope(head).request_id == number
+            await reader.readexactly(decode_envelope(head).message_length)
+    writer.close()
+
+
+async def test_many_connections_at_once_each_get_their_own_answers(node: Node) -> None:
+    await tcp_ask(node, question().encode())  # from now on it is cached
+    names = ["88.118.1/ABC", "88.118.1/NO"]  # on the short way, and on the long one
+
+    async def ask(number: int) -> None:
+        (answer,) = await tcp_ask(node, question(names[number % 2], number=number).encode())
+        found = number % 2 == 0
+        wanted = ResponseCode.SUCCESS if found else ResponseCode.HANDLE_NOT_FOUND
+        assert answer.envelope.request_id == number
+        assert answer.header.response_code == wanted
+
+    await asyncio.gather(*(ask(number) for number in range(200)))
+
+
+async def test_a_connection_beyond_the_limit_is_closed_and_the_others_go_on(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "MAX_CONNECTIONS", 1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    async with asyncio.timeout(20):
+        while not node.server._tcp.connections:
+            await asyncio.sleep(0.01)
+        refused, other = await asyncio.open_connection("127.0.0.1", node.port)
+        assert await refused.read() == b"", "more connections than the limit"
+        writer.write(question().encode())
+        assert decode_envelope(await reader.readexactly(SIZE)).request_id == 7
+    other.close()
+    writer.close()
+
+
+async def test_a_client_that_resets_while_answers_wait_for_it_is_forgotten(node: Node) -> None:
+    asked = b"".join(question("88.118.1/HUGE", number=n).encode() for n in range(tcp.MAX_PENDING))
+    connections = node.server._tcp.connections
+    with socket.create_connection(("127.0.0.1", node.port)) as client:
+        client.sendall(asked)
+        async with asyncio.timeout(20):
+            while not any(not one._writable.is_set() for one in connections):
+                await asyncio.sleep(0.01)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    async with asyncio.timeout(20):
+        while connections:
+            await asyncio.sleep(0.01)
 
 
 async def test_no_more_questions_are_under_way_than_the_limit(

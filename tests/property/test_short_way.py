@@ -24,6 +24,7 @@ from registry.database import Database
 from registry.metrics import private_row
 from resolver.cache import Prefix
 from resolver.lookup import Resolver, encode
+from resolver.transports import short
 from resolver.transports.http import add_routes
 from resolver.transports.server import found_headers
 from resolver.transports.short import Front, ShortServer
@@ -380,6 +381,28 @@ def test_an_answer_does_not_overtake_the_one_that_aiohttp_is_making(bench: Bench
     unknown = smuggled.replace(b"SN-0001", b"UNKNOWN")
     sent, _ = bench.answer(bench.short, [unknown, smuggled], settle=False)
     assert sent.index(b"HTTP/1.1 503") < sent.index(b"HTTP/1.1 200")
+
+
+def test_answers_to_one_read_are_not_all_put_together_however_long_they_are(bench: Bench) -> None:
+    key = b"88.118.37/LONG"
+    value = HandleValue(1, "TEXT", b"x" * 50_000)
+    bench.resolver.cache.put(key, encode(key.decode(), key, [value], Prefix(None)))
+    stream = 60 * smuggled.replace(b"35/SN-0001", b"37/LONG")
+
+    async def held_at_once() -> int:
+        wire, protocol = Wire(), bench.short()
+        protocol.connection_made(wire)
+        await _turn(protocol, wire)
+        protocol.data_received(stream)
+        held = len(wire.sent)
+        protocol.connection_lost(None)
+        return held
+
+    held = bench.loop.run_until_complete(held_at_once())
+    assert short._WRITE_BYTES < held < short._WRITE_BYTES + 100_000
+    expected = bench.answer(bench.plain, [stream], settle=True)
+    assert expected[0].count(b"200 OK") == 60
+    assert bench.answer(bench.short, [stream], settle=True) == expected
 
 
 @pytest.mark.parametrize("header", ODD_HEADERS)
