@@ -307,9 +307,39 @@ audit_log = sa.Table(
     sa.Column("subject", Text, nullable=False),
     sa.Column("detail", pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb")),
     sa.Column("request_id", Text),
-    sa.Index("audit_log_subject", "subject"),
+    sa.Index("audit_log_subject", sa.text('upper(subject COLLATE "C")')),
 )
 """Who did what to what; append only, which a trigger enforces."""
+
+log_entries = sa.Table(
+    "log_entries",
+    metadata,
+    sa.Column("leaf_index", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("leaf_hash", Bytes, nullable=False),
+)
+"""Which line of the audit log is which leaf of its Merkle tree; this and the next two only grow."""
+
+log_nodes = sa.Table(
+    "log_nodes",
+    metadata,
+    sa.Column("level", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("hash", Bytes, nullable=False),
+)
+"""Complete subtrees above the leaves, of every fourth level."""
+
+log_heads = sa.Table(
+    "log_heads",
+    metadata,
+    sa.Column("tree_size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("timestamp", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("root_hash", Bytes, nullable=False),
+    sa.Column("signature", Bytes, nullable=False),
+    sa.Column("public_key", Bytes, nullable=False),
+    sa.Column("settled", sa.BigInteger, nullable=False),
+)
+"""Signed tree heads; `timestamp` in milliseconds. All lines up to `settled` are in the tree."""
 
 idempotency_keys = sa.Table(
     "idempotency_keys",

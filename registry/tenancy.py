@@ -29,6 +29,9 @@ NODE_TABLES = {
     "handle_challenges": "read and written by the Handle protocol before it is known who asks",
     "handle_http_sessions": "read and written by the Handle protocol before it is known who asks",
     "handle_sessions": "read and written by the Handle protocol before it is known who asks",
+    "log_entries": "the tree over what all have done; proofs are read for them",
+    "log_heads": "the tree over what all have done; proofs are read for them",
+    "log_nodes": "the tree over what all have done; proofs are read for them",
     "outbox": "what the node itself tells the top-level node",
     "sign_in_attempts": "counted before it is known who asks",
 }
