@@ -27,6 +27,7 @@ from registry.api import (
     ranges,
     relations,
     templates,
+    transparency,
 )
 from registry.api.requests import REGISTRY, REQUEST_ID, Handler
 from registry.services import Registry
@@ -63,6 +64,7 @@ def make_app(registry: Registry) -> web.Application:
         templates,
         labels,
         relations,
+        transparency,
         identifiers,
         ranges,
         exports,

@@ -88,7 +88,8 @@ async def entries(work: Work, first: int, last: int) -> tuple[SignedHead, list[E
 
     Raises InsufficientPermission, NotFound, InvalidValue.
     """
-    work.principal.require(*STAFF)
+    for scope in ("enterprise:read", "identifiers:read"):  # the lines tell of both
+        work.principal.require(*STAFF, scope=scope)
     newest = await head(work.connection)
     _check_leaf(first, newest.head.size, "start")
     rows = await work.connection.execute(

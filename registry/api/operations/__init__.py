@@ -14,6 +14,7 @@ from registry.api.operations import (
     imports,
     keys,
     labels,
+    log,
     prefixes,
     ranges,
     relations,
@@ -33,6 +34,7 @@ _RESOURCES = {
     "relations": relations,
     "imports": imports,
     "labels": labels,
+    "log": log,
     "templates": templates,
 }
 
