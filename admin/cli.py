@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from admin.commands import bench, demo, importing, node, people, resolving
+from admin.commands import audit, bench, demo, importing, node, people, resolving
 from admin.words import words
 
 
@@ -27,6 +27,7 @@ for _name, _command in {
     "import": importing.import_file,
     "user": people.user,
     "key": people.key,
+    "audit": audit.audit,
     "demo": demo.demo,
     "bench": bench.bench,
     "version": node.version,

@@ -6,6 +6,7 @@ var/
   toplevel/          the data directory of `idnode toplevel`
   bootstrap-token    how the first operator signs in, readable by its owner alone
   node-key.pem       signs answers of the Handle protocol, readable by its owner alone
+  log-key.pem        signs heads of the audit log's tree, likewise
   tls.pem            key and certificate for HTTPS where none are set, likewise
   run/               lock and metrics of the running node
 ```
@@ -41,6 +42,11 @@ def postgres(data_dir: Path) -> Path:
 def node_key(data_dir: Path) -> Path:
     """Return the file of the private key that HS_SITE names the public half of."""
     return data_dir / "node-key.pem"
+
+
+def log_key(settings: Settings) -> Path:
+    """Return the file of the private key that signs tree heads: the one set, else our own."""
+    return settings.log_key or settings.data_dir / "log-key.pem"
 
 
 def tls_files(settings: Settings) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""The jobs process: imports, the uplink and cleaning up, once in the whole registry.
+"""The jobs process: imports, the uplink, the log and cleaning up, once in the whole registry.
 
 Several nodes on one registry each have a jobs process; a session lock of PostgreSQL lets one
 of them work, and the next one when that one's connection ends.
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import asyncpg
 import structlog
 
-from admin import child
+from admin import child, datadir
 from admin.waiting import Backoff, wait
 from protocol.errors import StoreUnavailable
 from registry.database import Database, unavailable
@@ -22,6 +22,8 @@ from registry.imports.job import run_imports
 from registry.metrics import Row
 from registry.outbox import run_depth
 from registry.services import Registry
+from registry.transparency.heads import run_log
+from registry.transparency.keys import load_key
 from resolver.federation.uplink import run_uplink
 
 log = structlog.get_logger("idnode.jobs")
@@ -87,6 +89,7 @@ def _jobs(task: child.Task, database: Database, row: Row) -> Mapping[str, Job]:
         "imports": lambda stop: run_imports(registry, stop),
         "housekeeping": lambda stop: run_housekeeping(database, stop),
         "outbox_depth": lambda stop: run_depth(database, row, stop),
+        "log": lambda stop: run_log(database, load_key(datadir.log_key(settings)), stop),
     }
     if settings.toplevel_url is not None:
         url, token = settings.toplevel_url, settings.toplevel_token

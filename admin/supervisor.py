@@ -36,6 +36,7 @@ from registry.accounts.first import ensure_operator
 from registry.database import Database, migrate
 from registry.services import Registry
 from registry.tenancy import RoleMissing
+from registry.transparency import keys as transparency_keys
 from resolver.site import ensure_key
 from resolver.transports.tls import TlsContext, ensure_self_signed
 
@@ -61,10 +62,24 @@ async def serve(
         with datadir.lock(settings.data_dir), hold_ports(settings) as port:
             settings = msgspec.structs.replace(settings, http_port=port)
             await asyncio.to_thread(ensure_key, datadir.node_key(settings.data_dir))
+            prepare_log_key(settings)
             prepare_tls(settings)
             await Supervisor(settings, read_settings).run(lifeline=lifeline)
     except (DataDirectoryError, PostgresError) as error:
         raise StartError(str(error)) from error
+
+
+def prepare_log_key(settings: Settings) -> None:
+    """See that the key of tree heads can be read; made here if it is our own. Raises StartError."""
+    path = datadir.log_key(settings)
+    try:
+        if settings.log_key is None:
+            transparency_keys.ensure_key(path)
+        transparency_keys.load_key(path)
+    except OSError as error:
+        raise StartError(f"log_key {path}: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise StartError(f"log_key {path}: not a PEM file of an Ed25519 key") from error
 
 
 @contextlib.contextmanager
