@@ -25,6 +25,7 @@ from benchmarks.rows import (
     memory,
     miss,
     parts,
+    proofs,
     registration,
     start,
     updates,
@@ -126,6 +127,15 @@ def _exports(plan: Plan, store: Store, directory: Path, cores: machine.Cores) ->
         return uvloop.run(exports.measure(plan, node))
 
 
+def _proofs(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    _say(f"a log of {plan.log_lines:,} lines")
+    url = uvloop.run(store.create("proofs"))
+    rows = uvloop.run(proofs.fill(plan, url))
+    with serve(directory / "proofs", cores, database_url=url) as node:
+        _say("proofs")
+        return rows + uvloop.run(proofs.measure(plan, node, url))
+
+
 def _start(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
     _say("second start")
     return start.measure(directory / "start", cores)
@@ -137,6 +147,7 @@ _STAGES = {
     "writes": _writes,
     "relations": _relations,
     "exports": _exports,
+    "proofs": _proofs,
     "start": _start,
 }
 

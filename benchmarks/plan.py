@@ -25,6 +25,10 @@ class Plan:
     updates: int = 200
     walks: int = 200
     """Times that all parts of a thing are asked for."""
+    log_lines: int = 1_000_000
+    """Lines of the audit log in its tree."""
+    proofs: int = 1000
+    """Inclusion proofs that are asked for."""
 
 
 QUICK = Plan(
@@ -38,6 +42,8 @@ QUICK = Plan(
     import_rounds=2,
     updates=20,
     walks=20,
+    log_lines=20_000,
+    proofs=100,
 )
 """For trying it out: the figures mean little."""
 

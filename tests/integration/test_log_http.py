@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -72,6 +73,20 @@ async def test_an_enterprise_gets_its_lines_proved_in_every_spelling(
     assert page["items"] == proof["items"][:2]
     status, rest, _ = await node.call("GET", f"{path}?limit=2&cursor={page['next']}", key)
     assert (rest["items"], rest["next"]) == (proof["items"][2:], None)
+
+
+async def test_letters_beyond_ascii_are_not_folded(
+    node: Node, works: tuple[str, str], database: Database
+) -> None:
+    key, prefix = works
+    for suffix in ("泵é-a", "泵É-a", "泵é-A"):
+        path = f"/identifiers/{prefix}/{quote(suffix)}"
+        answer, body, _ = await node.call("PUT", path, key, {"values": [URL_VALUE]})
+        assert answer in (200, 201), body
+    await log_support.sign(database)
+    _, proof, _ = await node.call("GET", f"/identifiers/{prefix}/{quote('泵é-a')}/proof", key)
+    subjects = [json.loads(item["leaf_input"])["subject"] for item in proof["items"]]
+    assert subjects == [f"{prefix}/泵é-a", f"{prefix}/泵é-A"]
 
 
 async def test_heads_entries_and_paths_fit_together(node: Node, database: Database) -> None:
