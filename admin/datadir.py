@@ -8,6 +8,7 @@ var/
   node-key.pem       signs answers of the Handle protocol, readable by its owner alone
   log-key.pem        signs heads of the audit log's tree, likewise
   tls.pem            key and certificate for HTTPS where none are set, likewise
+  statistics/        what workers have counted and not written into the database yet
   run/               lock and metrics of the running node
 ```
 """
@@ -60,6 +61,11 @@ def tls_files(settings: Settings) -> tuple[Path, Path]:
 def metrics_file(data_dir: Path) -> Path:
     """Return the file of the shared counters."""
     return data_dir / "run" / "metrics"
+
+
+def statistics(data_dir: Path) -> Path:
+    """Return the directory of the files of counts."""
+    return data_dir / "statistics"
 
 
 @contextlib.contextmanager

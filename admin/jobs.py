@@ -22,6 +22,7 @@ from registry.imports.job import run_imports
 from registry.metrics import Row
 from registry.outbox import run_depth
 from registry.services import Registry
+from registry.statistics.registrations import run_statistics
 from registry.transparency.heads import run_log
 from registry.transparency.keys import load_key
 from resolver.federation.uplink import run_uplink
@@ -88,6 +89,7 @@ def _jobs(task: child.Task, database: Database, row: Row) -> Mapping[str, Job]:
     jobs: dict[str, Job] = {
         "imports": lambda stop: run_imports(registry, stop),
         "housekeeping": lambda stop: run_housekeeping(database, stop),
+        "statistics": lambda stop: run_statistics(database, settings.statistics_days, stop),
         "outbox_depth": lambda stop: run_depth(database, row, stop),
         "log": lambda stop: run_log(database, load_key(datadir.log_key(settings)), stop),
     }

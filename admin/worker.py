@@ -15,6 +15,7 @@ from registry.api.app import make_app
 from registry.database import Database
 from registry.identities import Find
 from registry.services import Registry
+from registry.statistics.counter import Counter
 from resolver.handle.dispatch import HANDLERS
 from resolver.handle.elsewhere import Elsewhere, own_addresses, read_server
 from resolver.handle.service import HandleService
@@ -55,12 +56,14 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         key=load_key(datadir.node_key(settings.data_dir)),
         serial=settings.handle_site_serial,
     )
+    counter = Counter(database, row, datadir.statistics(settings.data_dir))
     resolver = Resolver(
         database,
         row=row,
         cache_bytes=settings.cache_bytes,
         node_prefix=settings.prefix,
         site=site.record,
+        counter=counter,
     )
     registry = Registry(
         database,
@@ -85,6 +88,8 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
     rest.add_routes(app)
     add_tunnel(app, HandleEndpoint(handle, row))
     await resolver.start()
+    ended = asyncio.Event()
+    counting = asyncio.create_task(counter.run(ended))
     try:
         await _wait_for_database(resolver, stop)
         servers: list[HttpServer | HandleServer] = [
@@ -115,6 +120,9 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         await stop.wait()
         await asyncio.gather(*(server.stop(settings.shutdown_seconds) for server in servers))
     finally:
+        ended.set()
+        await counting
+        await counter.close()
         await resolver.close()
         await database.close()
     log.info("worker_ended")

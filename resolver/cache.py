@@ -23,6 +23,7 @@ import msgspec
 
 from protocol import json_api
 from protocol.values import HandleValue
+from registry.statistics.cells import Cells, CountFile
 
 ABSENT_SECONDS = 5.0
 MAX_PREFIXES = 100_000
@@ -41,13 +42,15 @@ class Prefix:
     """A prefix that resolves. `live` turns false for good when anything about it changes.
 
     site: the HS_SITE record of the node that a delegated prefix is served by; None: served here.
+    cells: where answers under it are counted, by outcome; the first are those that were found.
     """
 
-    __slots__ = ("live", "site")
+    __slots__ = ("cells", "live", "site")
 
-    def __init__(self, site: bytes | None) -> None:
+    def __init__(self, site: bytes | None, cells: Cells | None = None) -> None:
         self.site = site
         self.live = True
+        self.cells = cells or CountFile.in_memory(0, capacity=1).cells("")
 
 
 class Answer:

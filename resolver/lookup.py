@@ -26,6 +26,8 @@ from registry.database import Database, unavailable
 from registry.metrics import Row
 from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, DELEGATED
+from registry.statistics import NOWHERE
+from registry.statistics.counter import INDEX, Counter
 from resolver.cache import Answer, Cache, Prefix
 from resolver.feed import Feed
 
@@ -93,11 +95,13 @@ class Resolver:
         cache_bytes: int,
         node_prefix: str,
         site: bytes | None = None,
+        counter: Counter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the budget of the cache in bytes, the prefix of this node and its HS_SITE record.
 
-        The record stands in the prefix handle of every prefix that is hosted here.
+        The record stands in the prefix handle of every prefix that is hosted here. counter: counts
+        the answers; None: one that keeps them to itself.
         """
         self.cache = Cache(cache_bytes, clock)
         self.feed = Feed(
@@ -105,6 +109,8 @@ class Resolver:
         )
         self.database = database
         self.row = row
+        self.counter = counter or Counter(database, row)
+        self.counter.rolled = self._count_anew
         self._node_prefix = node_prefix
         self._site = site
         self._waiting: dict[str, _Flight] = {}
@@ -124,6 +130,27 @@ class Resolver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def count(self, identifier: Identifier | None, result: str) -> None:
+        """Count an answer that was not given on a short way.
+
+        identifier: None for a name that is none. result: one of registry.metrics.RESULTS.
+        """
+        name = NOWHERE if identifier is None else owner_prefix(identifier)
+        prefix = self.cache.prefixes.get(name)
+        cells = self.counter.cells(NOWHERE) if prefix is None else prefix.cells
+        cells[INDEX[result]] += 1
+        if identifier is None:
+            return
+        if result == "found":
+            self.counter.found.note(identifier.key.encode())
+        elif result == "not_found":
+            missing = identifier.key if prefix is None else identifier.suffix_key
+            self.counter.missing.note((NOWHERE if prefix is None else name, missing))
+
+    def _count_anew(self) -> None:
+        for name, prefix in self.cache.prefixes.items():
+            prefix.cells = self.counter.cells(name)
 
     @property
     def ready(self) -> bool:
@@ -274,7 +301,7 @@ class Resolver:
         known = self.cache.prefixes.get(name)
         if known is not None and keep and known.site == site:
             return known
-        prefix = Prefix(site)
+        prefix = Prefix(site, self.counter.cells(name))
         if keep:
             self.cache.put_prefix(name, prefix)
         return prefix

@@ -26,6 +26,7 @@ from registry.api import (
     problems,
     ranges,
     relations,
+    statistics,
     templates,
     transparency,
 )
@@ -69,6 +70,7 @@ def make_app(registry: Registry) -> web.Application:
         ranges,
         exports,
         imports,
+        statistics,
     ):
         app.add_routes(resource.routes)
     document = openapi.document()

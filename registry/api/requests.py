@@ -95,8 +95,12 @@ def read_query(request: web.Request, type_: type[T]) -> T:
     Raises InvalidValue with the parameter, and what `bearer` raises.
     """
     bearer(request)
+    given = dict(request.query)
+    for name, value in given.items():
+        if "\0" in value:
+            raise InvalidValue("holds U+0000", field=name)
     try:
-        return msgspec.convert(dict(request.query), type_, strict=False)
+        return msgspec.convert(given, type_, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
 

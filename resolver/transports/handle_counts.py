@@ -36,8 +36,8 @@ _RESULTS = {
 }
 
 
-def count(row: Row, transport: str, op_code: int, code: int, seconds: float) -> None:
-    """Count the answer to one request.
+def count(row: Row, transport: str, op_code: int, code: int, seconds: float) -> str | None:
+    """Count the answer to one request; return its result if it is that of a resolution.
 
     op_code: of the answer, so that what a challenge held up counts as what it is. A resolution
     counts as one when it has told what there is, or failed; not when who asks is challenged or
@@ -49,5 +49,6 @@ def count(row: Row, transport: str, op_code: int, code: int, seconds: float) -> 
         result = RESULTS.get(known, "error")
         row.add("idnode_resolutions", transport, result)
         row.observe("idnode_resolution_duration_seconds", transport, result, seconds=seconds)
-        return
+        return result
     row.add("idnode_handle_operations", _OPERATIONS.get(op_code, "other"), outcome)
+    return None

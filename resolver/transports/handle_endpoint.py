@@ -8,7 +8,9 @@ from protocol.errors import IdnodeError
 from protocol.handle.envelope import Envelope
 from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.message import Message, refuse
+from protocol.handle.requests import ResolutionRequest
 from protocol.handle.responses import ErrorResponse, ResolutionResponse
+from protocol.identifier import Identifier
 from registry.metrics import Row
 from resolver.handle.service import EXPIRES_SECONDS, HandleService, Peer
 from resolver.handle.sessions import open_message, seal
@@ -31,7 +33,8 @@ class HandleEndpoint:
     def __init__(self, service: HandleService, row: Row) -> None:
         self.service = service
         self.row = row
-        self.front = HandleFront(service.resolver.cache, self._head)
+        resolver = service.resolver
+        self.front = HandleFront(resolver.cache, self._head, resolver.counter.found)
 
     def _head(self, message: Message) -> Message | None:
         """Head the answers to requests like this one; see HandleFront."""
@@ -56,7 +59,9 @@ class HandleEndpoint:
         if answers:
             last = answers[-1].header
             took = perf_counter() - started
-            count(self.row, peer.transport, last.op_code, last.response_code, took)
+            result = count(self.row, peer.transport, last.op_code, last.response_code, took)
+            if result is not None:
+                self.service.resolver.count(_asked(message, answers[-1]), result)
         return answers if key is None else [seal(one, key) for one in answers]
 
     def _refused(
@@ -64,13 +69,29 @@ class HandleEndpoint:
     ) -> Message:
         """Answer bytes that are framed as a message and cannot be read as one."""
         op_code = 0 if envelope.encrypted else int.from_bytes(payload[:4], "big")
-        count(self.row, peer.transport, op_code, error.response_code, 0.0)
+        result = count(self.row, peer.transport, op_code, error.response_code, 0.0)
+        if result is not None:
+            self.service.resolver.count(None, result)
         return refusal(error, self.expiration, envelope.request_id, op_code)
 
     @property
     def expiration(self) -> int:
         """Unix seconds at which an answer made now is void."""
         return int(self.service.clock()) + EXPIRES_SECONDS
+
+
+def _asked(request: Message, answer: Message) -> Identifier | None:
+    """Return the identifier that was resolved.
+
+    The answer to a challenge does not name it; if it was good, the answer to that does.
+    """
+    for body in (request.body, answer.body):
+        if isinstance(body, ResolutionRequest | ResolutionResponse):
+            try:
+                return Identifier.parse(body.handle)
+            except IdnodeError:
+                return None
+    return None
 
 
 def refusal(

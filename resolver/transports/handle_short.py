@@ -29,6 +29,8 @@ from protocol.errors import IdnodeError
 from protocol.handle.message import Message, decode_message
 from protocol.handle.requests import ResolutionRequest
 from protocol.handle.value import encode_values
+from registry.statistics.cells import FOUND
+from registry.statistics.counter import SAMPLE, Sample
 from resolver.cache import Answer, Cache
 
 _HANDLE = 48  # where the handle begins
@@ -48,13 +50,20 @@ bytes 16-43 of those by the length of what follows the handle, bytes 20-39, and 
 class HandleFront:
     """What all Handle sockets of a worker share."""
 
-    def __init__(self, cache: Cache, head: Callable[[Message], Message | None]) -> None:
-        """Take the cache, and what heads an answer.
+    def __init__(
+        self,
+        cache: Cache,
+        head: Callable[[Message], Message | None],
+        sample: Sample[bytes],
+    ) -> None:
+        """Take the cache, what heads an answer, and what is told the identifier of each.
 
         head: returns an answer to the request whose body and digest do not matter; None if
         answers to such requests are always to be made the long way.
         """
         self._cache = cache
+        self._sample = sample
+        self._names = sample.names
         self._head = head
         self._forms: dict[bytes, Form | None] = {}
         self._shapes: dict[bytes, Shape] = {}
@@ -74,16 +83,19 @@ class HandleFront:
         begin, middles, head, length = shape
         if len(request) != length or not request.endswith(_TAIL):
             return None
-        handle = request[_HANDLE:-12]
-        answer = self._cache.answers.get(handle.upper())
+        key = request[_HANDLE:-12].upper()
+        answer = self._cache.answers.get(key)
         if answer is None or not answer.prefix.live:
             return None
         wire = answer.wire
         if wire is None:
-            wire = self._encode(handle.upper(), answer)
+            wire = self._encode(key, answer)
         if not wire:
             return None
         answer.seen = True
+        answer.prefix.cells[FOUND] += 1
+        if len(self._names) < SAMPLE:
+            self._names.append(key)
         middle = middles.get(len(wire))
         if middle is None:
             body = length - _FIXED + len(wire)
@@ -91,6 +103,14 @@ class HandleFront:
             middles[len(wire)] = middle
         # bytes 8-15 of the answer are those of the request: its id, and sequence number 0
         return b"".join((begin, request[8:16], middle, request[44:-12], wire))
+
+    def take_back(self, request: bytes) -> None:
+        """Do not count the last answer, which was to this request: it is not sent."""
+        key = request[_HANDLE:-12].upper()
+        answer = self._cache.answers.get(key)
+        if answer is not None:
+            answer.prefix.cells[FOUND] -= 1
+            self._sample.forget(key)
 
     def _judge(self, request: bytes) -> Shape | None:
         """Check the lengths, and remember the shape of a request that can be answered here."""

@@ -85,6 +85,7 @@ def add_routes(app: web.Application, resolver: Resolver, private: Private | None
             took = perf_counter() - started
             result = RESULTS.get(code, "error")
             resolver.row.add("idnode_resolutions", "http", result)
+            resolver.count(_asked(request), result)
             resolver.row.observe("idnode_resolution_duration_seconds", "http", result, seconds=took)
             return response
 
@@ -93,6 +94,15 @@ def add_routes(app: web.Application, resolver: Resolver, private: Private | None
     app.router.add_get(PATH + "{id:.*}", counted(handles))
     app.router.add_post(PATH + "{id:.*}", counted(handles))
     app.router.add_get(RESOLVE_PATH + "{id:.*}", counted(resolve))
+
+
+def _asked(request: web.Request) -> Identifier | None:
+    """Return the identifier that a request is about; None if it is none."""
+    _, _, path = request.rel_url.raw_path.partition("/")
+    try:
+        return Identifier.from_url(path.partition("/")[2].removeprefix("handles/"))
+    except IdnodeError:
+        return None
 
 
 def _failure(request: web.Request, error: IdnodeError) -> web.Response:

@@ -171,7 +171,8 @@ async def start_http(
 
     Raises OSError if an address can not be had.
     """
-    front = Front(resolver.cache.answers, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    front = Front(resolver.cache.answers, loop, resolver.counter.found.names)
     app.on_response_prepare.append(_sign)
     runner = _Runner(app, front)
     await runner.setup()

@@ -31,6 +31,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 from aiohttp.web_protocol import RequestHandler
 
+from registry.statistics.cells import FOUND
+from registry.statistics.counter import SAMPLE
 from resolver.cache import Answer
 
 PATH = "/api/handles/"
@@ -79,17 +81,34 @@ class Front:
     idle_until: when a connection that is active now has been idle too long, on the loop's clock.
         transports/server.py renews both, each TICK_SECONDS.
     answers: the cache's dictionary itself.
+    names: the canonical identifiers of the first answers; see registry.statistics.counter.Sample.
     hits, seconds: answers given and the time that they took together.
     slow: (seconds, answers) of the reads that took longer than FAST seconds.
         transports/server.py moves these into the metrics and sets them to zero.
     """
 
-    __slots__ = ("_blocks", "answers", "head", "hits", "idle_until", "loop", "seconds", "slow")
+    __slots__ = (
+        "_blocks",
+        "answers",
+        "head",
+        "hits",
+        "idle_until",
+        "loop",
+        "names",
+        "seconds",
+        "slow",
+    )
 
     FAST = 0.0001
 
-    def __init__(self, answers: dict[bytes, Answer], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        answers: dict[bytes, Answer],
+        loop: asyncio.AbstractEventLoop,
+        names: list[bytes],
+    ) -> None:
         self.answers = answers
+        self.names = names
         self._blocks: dict[bytes, bool] = {}
         self.head = b""
         self.hits = 0
@@ -150,9 +169,13 @@ class ShortRequestHandler(RequestHandler):
             if waiter is not None and not waiter.done():
                 target = data[_START_LENGTH : -len(tail)]
                 front = self._front
-                answer = front.answers.get(target.upper())
+                key = target.upper()
+                answer = front.answers.get(key)
                 if answer is not None and answer.spelling == target and answer.prefix.live:
                     answer.seen = True
+                    answer.prefix.cells[FOUND] += 1
+                    if len(front.names) < SAMPLE:
+                        front.names.append(key)
                     self.transport.write(front.head + answer.http)  # type: ignore[union-attr]
                     self._next_keepalive_close_time = front.idle_until
                     took = perf_counter() - started
@@ -187,11 +210,15 @@ class ShortRequestHandler(RequestHandler):
                 break
             if idle:
                 target = data[whole + _START_LENGTH : line]
-                answer = front.answers.get(target.upper())
+                key = target.upper()
+                answer = front.answers.get(key)
                 if answer is None or not answer.prefix.live or answer.spelling is None:
                     idle = False
                 else:
                     answer.seen = True
+                    answer.prefix.cells[FOUND] += 1
+                    if len(front.names) < SAMPLE:
+                        front.names.append(key)
                     replies += (front.head, _spelled(answer, target))
                     at = stop
                     room -= len(answer.http)

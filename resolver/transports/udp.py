@@ -80,9 +80,13 @@ class UdpServer:
         places: list[int] = []
         for place, request in enumerate(requests):
             reply = answer(request)
-            if reply is None or len(reply) > MAX_DATAGRAM_BYTES:
+            if reply is None:
+                self._long_way(request, batches.source(place))
+            elif len(reply) > MAX_DATAGRAM_BYTES:
+                self._endpoint.front.take_back(request)
                 self._long_way(request, batches.source(place))
             elif self._limit.in_window and not self._limit.allows(batches.host(place)):
+                self._endpoint.front.take_back(request)
                 self._endpoint.row.add("idnode_udp_dropped", "rate")
             else:
                 replies.append(reply)

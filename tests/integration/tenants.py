@@ -6,6 +6,7 @@ one in each.
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,7 @@ async def make(node: Node, number: int) -> Tenant:
     await _relation(node, key["key"], f"{prefix}/SN-1/relations/derived-from/{target}")
     range_id = await _range(node, key["key"], prefix, mark)
     import_id = await _import(node, key["key"], prefix, mark)
+    await _statistics(node, prefix, mark)
     staff = await _made(
         node, node.operator, "/accounts", {"name": f"staff.{number}", "role": "reviewer"}
     )
@@ -188,3 +190,24 @@ async def _import(node: Node, key: str, prefix: str, mark: str) -> str:
         )
     import_id: str = made["id"]
     return import_id
+
+
+async def _statistics(node: Node, prefix: str, mark: str) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    for table in ("resolution_hours", "registration_hours"):
+        await _written(
+            node, f"INSERT INTO {table} (prefix, hour) VALUES (:prefix, :now)", prefix, now=now
+        )
+    await _written(node, "INSERT INTO registration_totals VALUES (:prefix, 1)", prefix)
+    await _written(
+        node,
+        "INSERT INTO top_names VALUES (:prefix, :day, 'found', gen_random_uuid(), :mark, 1, 0)",
+        prefix,
+        day=now.date(),
+        mark=mark.upper(),
+    )
+
+
+async def _written(node: Node, statement: str, prefix: str, **more: Any) -> None:
+    async with node.database.begin() as connection:
+        await connection.execute(sa.text(statement), {"prefix": prefix, **more})

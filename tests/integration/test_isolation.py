@@ -188,6 +188,12 @@ CASES: dict[str, Case] = {
     "getInclusionProof": Case(query=lambda own: "?leaf_index=0", refused=_OWN_ONLY, control=None),
     "getConsistencyProof": Case(query=lambda own: "?first=1", refused=_OWN_ONLY, control=None),
     "getIdentifierProof": Case(),
+    "countResolutions": Case(
+        query=lambda own: f"?by=prefix&prefix={own.prefix}", refused=_OWN_ONLY
+    ),
+    "countRegistrations": Case(query=lambda own: f"?enterprise_id={own.enterprise}"),
+    "countIdentifiers": Case(query=lambda own: f"?enterprise_id={own.enterprise}"),
+    "listTopNames": Case(query=lambda own: f"?prefix={own.prefix}", refused=_OWN_ONLY),
     "makeLabels": Case(body=lambda own, stranger: {"identifiers": [f"{own.prefix}/SN-1"]}),
 }
 

@@ -98,7 +98,8 @@ class Bench:
         server = runner.server
         assert server is not None
         self.plain = server
-        self.front = Front(self.resolver.cache.answers, self.loop)
+        names = self.resolver.counter.found.names
+        self.front = Front(self.resolver.cache.answers, self.loop, names)
         lines = "".join(f"{name}: {value}\r\n" for name, value in found_headers(stale=True))
         self.front.head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: ".encode()
         self.short = ShortServer(server, self.front)

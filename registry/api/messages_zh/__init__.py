@@ -22,6 +22,7 @@ from registry.api.messages_zh import (
     ranges,
     registry,
     relations,
+    statistics,
     templates,
     words,
 )
@@ -37,6 +38,7 @@ SENTENCES: Mapping[str, str] = {
     **log.SENTENCES,
     **ranges.SENTENCES,
     **relations.SENTENCES,
+    **statistics.SENTENCES,
     **templates.SENTENCES,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SENTENCES = {
+    "holds U+0000": "含有字符 U+0000",
     "give one bearer token: Authorization: Bearer TOKEN": (
         "请提供一个 Bearer 令牌:Authorization: Bearer TOKEN"
     ),

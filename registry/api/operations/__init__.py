@@ -18,6 +18,7 @@ from registry.api.operations import (
     prefixes,
     ranges,
     relations,
+    statistics,
     templates,
 )
 from registry.api.operations.model import Answers, Operation, Parameter
@@ -36,6 +37,7 @@ _RESOURCES = {
     "labels": labels,
     "log": log,
     "templates": templates,
+    "statistics": statistics,
 }
 
 TAGS: dict[str, tuple[str, str]] = {name: each.TAG for name, each in _RESOURCES.items()}
