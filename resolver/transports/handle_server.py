@@ -57,8 +57,7 @@ async def start_handle(
     """
     loop = asyncio.get_running_loop()
     endpoint = HandleEndpoint(service, row)
-    tcp = TcpServer(endpoint)
-    await tcp.start(shared_socket(socket.SOCK_STREAM, host, port))
+    tcp = TcpServer(endpoint, shared_socket(socket.SOCK_STREAM, host, port))
     try:
         sock = shared_socket(socket.SOCK_DGRAM, host, tcp.port)
     except OSError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import resource
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -472,7 +474,7 @@ async def test_answers_that_a_client_does_not_take_do_not_pile_up(node: Node) ->
             waiting := [c for c in node.server._tcp.connections if not c._writable.is_set()]
         ):
             await asyncio.sleep(0.01)
-        held = waiting[0]._transport.get_write_buffer_size()
+        held = len(waiting[0]._unsent)
         assert held <= tcp._WRITE_BYTES + len(one.encode()), f"{held:,} bytes wait for one client"
         for number in range(len(asked)):
             head = await reader.readexactly(SIZE)
@@ -492,7 +494,7 @@ async def test_many_connections_at_once_each_get_their_own_answers(node: Node) -
         assert answer.envelope.request_id == number
         assert answer.header.response_code == wanted
 
-    await asyncio.gather(*(ask(number) for number in range(200)))
+    await asyncio.gather(*(ask(number) for number in range(3 * tcp._BATCH)))
 
 
 async def test_a_connection_beyond_the_limit_is_closed_and_the_others_go_on(
@@ -511,6 +513,29 @@ async def test_a_connection_beyond_the_limit_is_closed_and_the_others_go_on(
     writer.close()
 
 
+async def test_a_client_that_comes_when_descriptors_are_out_is_served_once_there_are_some(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "_RETRY_SECONDS", 0.05)
+    server = node.server._tcp
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as client:
+        client.setblocking(False)
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+        try:
+            async with asyncio.timeout(20):
+                await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", node.port))
+                while server._retry is None:
+                    await asyncio.sleep(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        async with asyncio.timeout(20):
+            await asyncio.get_running_loop().sock_sendall(client, question().encode())
+            assert await asyncio.get_running_loop().sock_recv(client, SIZE)
+
+
 async def test_a_client_that_resets_while_answers_wait_for_it_is_forgotten(node: Node) -> None:
     asked = b"".join(question("88.118.1/HUGE", number=n).encode() for n in range(tcp.MAX_PENDING))
     connections = node.server._tcp.connections
@@ -523,6 +548,29 @@ async def test_a_client_that_resets_while_answers_wait_for_it_is_forgotten(node:
     async with asyncio.timeout(20):
         while connections:
             await asyncio.sleep(0.01)
+
+
+async def test_a_fault_in_one_connection_ends_that_one_alone(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = node.server._endpoint.front
+    answer = front.answer
+
+    def failing(request: bytes) -> bytes | None:
+        if request == question(number=13).encode():
+            raise RuntimeError("a fault")
+        return answer(request)
+
+    monkeypatch.setattr(front, "answer", failing)
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    bad, other = await asyncio.open_connection("127.0.0.1", node.port)
+    other.write(question(number=13).encode())
+    async with asyncio.timeout(20):
+        assert await bad.read() == b""
+        writer.write(question(number=1).encode())
+        assert decode_envelope(await reader.readexactly(SIZE)).request_id == 1
+    other.close()
+    writer.close()
 
 
 async def test_no_more_questions_are_under_way_than_the_limit(
