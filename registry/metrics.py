@@ -95,6 +95,12 @@ METRICS = (
         (("reason", ("rate", "size", "busy", "malformed")),),
     ),
     Metric(
+        "idnode_tcp_refused",
+        "Handle connections closed for want of room: too many, or they hold too much.",
+        "counter",
+        (("reason", ("connections", "memory")),),
+    ),
+    Metric(
         "idnode_secrets_refused",
         "Proofs of identity by a secret that were wrong, or not looked at after too many such.",
         "counter",

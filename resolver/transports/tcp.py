@@ -40,6 +40,10 @@ _WRITE_BYTES = 1 << 20
 """Answers of one read that are put together. What was asked after them goes the long way, which
 waits until the client has taken these: a few bytes that ask for much shall not fill the memory."""
 
+MAX_HELD_BYTES = 64 << 20
+"""What all connections together may hold: requests that are not whole or wait for their turn, and
+answers that are not taken. Beyond it the connection that holds most is closed."""
+
 _BACKLOG = 1024
 _BATCH = 64
 """Connections a turn, so that other sockets get theirs."""
@@ -61,6 +65,7 @@ class TcpServer:
         self._socket = sock
         self._connections: dict[int, _Connection] = {}  # by file descriptor
         self._retry: asyncio.TimerHandle | None = None
+        self._held = 0
         sock.listen(_BACKLOG)
         self.epoll = epoll()
         self._loop.add_reader(self.epoll.fileno(), self._ready)
@@ -97,6 +102,13 @@ class TcpServer:
         self.epoll.unregister(fd)
         del self._connections[fd]
 
+    def hold(self, more: int) -> None:
+        """Count bytes that a connection holds from now on; fewer if negative."""
+        self._held += more
+        while self._held > MAX_HELD_BYTES:
+            self.endpoint.row.add("idnode_tcp_refused", "memory")
+            max(self._connections.values(), key=lambda one: one.held).close()
+
     def _listen(self) -> None:
         self._loop.add_reader(self._socket.fileno(), self._accept)
 
@@ -107,6 +119,7 @@ class TcpServer:
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if len(self._connections) >= MAX_CONNECTIONS:
+                    self.endpoint.row.add("idnode_tcp_refused", "connections")
                     sock.close()
                     continue
                 self.epoll.register(sock.fileno(), EPOLLIN)
@@ -157,6 +170,7 @@ class _Connection:
     """One client.
 
     is_plain: whether a request that comes now is a whole one, and next to be answered.
+    held: bytes of requests and answers that are kept for it.
     active_at: when the last request came or the last answer went (perf_counter).
     """
 
@@ -174,11 +188,13 @@ class _Connection:
         self._writable = asyncio.Event()
         self._writable.set()
         self._pending: deque[tuple[Envelope, bytes]] = deque()
+        self._pending_bytes = 0
         self._paused = False  # until there are fewer pending
         self._refusal = b""
         self._ended = False  # the client has sent all, or what it sends makes no sense
         self.task: asyncio.Task[None] | None = None
         self.is_plain = True
+        self.held = 0
         self.active_at = perf_counter()
         self._timer = self._loop.call_later(IDLE_SECONDS, self._look)
 
@@ -227,6 +243,7 @@ class _Connection:
         self._unsent += data
         self._writable.clear()
         self._watch()
+        self._count_held()
 
     def close(self) -> None:
         """End the connection at once, and what is under way for it."""
@@ -234,6 +251,7 @@ class _Connection:
             return
         self._server.forget(self._fd)
         self._fd = -1
+        self._server.hold(-self.held)
         self._socket.close()
         self._timer.cancel()
         if self.task is not None:
@@ -249,6 +267,14 @@ class _Connection:
                 self.close()
         self.is_plain = not self._buffer and self.task is None
         self._watch()
+        self._count_held()
+
+    def _count_held(self) -> None:
+        """Tell the server how much is held here. It may close this connection for it."""
+        held = len(self._buffer) + self._pending_bytes + len(self._unsent)
+        if held != self.held and self._fd >= 0:
+            more, self.held = held - self.held, held
+            self._server.hold(more)
 
     def _watch(self) -> None:
         """Be told of room for what is unsent, before all else; then of requests, if wanted."""
@@ -296,6 +322,7 @@ class _Connection:
 
     def _queue(self, envelope: Envelope, payload: bytes) -> None:
         self._pending.append((envelope, payload))
+        self._pending_bytes += len(payload)
         self._paused = len(self._pending) >= MAX_PENDING
         if self.task is None:
             self.task = self._loop.create_task(self._work())
@@ -305,10 +332,11 @@ class _Connection:
         try:
             while self._pending:
                 envelope, payload = self._pending.popleft()
+                self._pending_bytes -= len(payload)
                 for message in await self._endpoint.answer(envelope, payload, self._peer):
-                    await self._writable.wait()
                     self.send(message.encode())
                     self.active_at = perf_counter()
+                    await self._writable.wait()
                 if self._paused and len(self._pending) <= MAX_PENDING // 2:
                     self._paused = False
                     self._watch()

@@ -483,6 +483,33 @@ async def test_answers_that_a_client_does_not_take_do_not_pile_up(node: Node) ->
     writer.close()
 
 
+async def test_whoever_holds_most_is_let_go_when_all_hold_too_much(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "MAX_HELD_BYTES", 300_000)
+    half = question().encode()[:16] + (1 << 18).to_bytes(4, "big")  # announces 256 KiB
+    most, greedy = await asyncio.open_connection("127.0.0.1", node.port)
+    least, modest = await asyncio.open_connection("127.0.0.1", node.port)
+    server = node.server._tcp
+    async with asyncio.timeout(20):
+        greedy.write(half + bytes(200_000))
+        while server._held < 200_000:
+            await asyncio.sleep(0.01)
+        modest.write(half + bytes(150_000))
+        with contextlib.suppress(ConnectionResetError):
+            assert await most.read() == b"", "the connection that holds most stays open"
+        assert node.row.cells[slot("idnode_tcp_refused", "memory")] == 1
+        (answer,) = await tcp_ask(node, question().encode())
+        assert answer.header.response_code == ResponseCode.SUCCESS
+        modest.write(bytes((1 << 18) - 150_000))
+        assert await least.readexactly(SIZE), "the other connection was closed too"
+        modest.close()
+        while server.connections:
+            await asyncio.sleep(0.01)
+    assert server._held == 0, "bytes of connections that are gone still count"
+    greedy.close()
+
+
 async def test_many_connections_at_once_each_get_their_own_answers(node: Node) -> None:
     await tcp_ask(node, question().encode())  # from now on it is cached
     names = ["88.118.1/ABC", "88.118.1/NO"]  # on the short way, and on the long one
