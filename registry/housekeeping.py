@@ -29,6 +29,9 @@ DELIVERED_SECONDS = 30 * 86_400
 ENDED_IMPORT_SECONDS = 180 * 86_400
 """How long an import that has ended can be asked for, with its errors."""
 
+RESUMABLE_SECONDS = 7 * 86_400
+"""How long the file of an import that failed or was cancelled is kept, so that it may go on."""
+
 MAX_BATCHES = 1000
 """Transactions for one task in one round; what is left is the next round's."""
 
@@ -101,9 +104,11 @@ TASKS = (
         """DELETE FROM import_chunks WHERE (import_id, number) IN (
                SELECT c.import_id, c.number
                FROM import_chunks AS c JOIN imports AS i ON i.id = c.import_id
-               WHERE i.finished_at < now() - make_interval(secs => :age)
+               WHERE i.finished_at < now() - make_interval(
+                   secs => CASE WHEN i.state IN ('failed', 'cancelled') THEN :age ELSE 0 END)
                LIMIT :rows)""",
         rows=64,
+        age=RESUMABLE_SECONDS,
     ),
     # Of an import, the errors go first: there may be millions, too many for one transaction.
     Task(

@@ -60,6 +60,8 @@ ENGLISH: Mapping[str, str] = {
     "state_running": "running",
     "state_done": "done",
     "state_failed": "failed",
+    "state_checked": "checked",
+    "state_cancelled": "cancelled",
     "none": "none",
     "unknown": "not known yet",
 }
@@ -120,6 +122,8 @@ CHINESE: Mapping[str, str] = {
     "state_running": "进行中",
     "state_done": "已完成",
     "state_failed": "已失败",
+    "state_checked": "已检查",
+    "state_cancelled": "已取消",
     "none": "无",
     "unknown": "尚未获知",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Awaitable, Callable
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -20,6 +21,9 @@ from registry.api.requests import (
     page_after,
     page_limit,
     path_uuid,
+    post,
+    read_body,
+    read_query,
     respond,
     struct,
     to_response,
@@ -27,7 +31,7 @@ from registry.api.requests import (
 from registry.api.streams import cut_off
 from registry.export import csv_lines
 from registry.idempotency import Answer
-from registry.imports import records, uploads
+from registry.imports import control, records, uploads
 from registry.services import Record, Work
 
 FORMATS = {"text/csv": "csv", "application/x-ndjson": "ndjson"}
@@ -37,34 +41,36 @@ _ERRORS_AT_ONCE = 1000
 
 async def create(request: web.Request) -> web.Response:
     """POST /api/v1/imports: the body is the file."""
-    format_, prefix = _format(request), _prefix(request)
+    terms = _terms(request)
     key = request.headers.get(idempotency.HEADER)
     if key is not None:
         idempotency.check_key(key)
     if (request.content_length or 0) > uploads.MAX_UPLOAD_BYTES:
         raise TooLarge(f"a file has at most {uploads.MAX_UPLOAD_BYTES} bytes")
-    template = request.query.get("template")
     async with open_work(request) as work:
-        import_id = await uploads.begin(work, format_, prefix, template)
+        import_id = await uploads.begin(work, terms)
     database = request.app[REGISTRY].database
     async with uploads.discarded_on_error(database, import_id):
         stored = await uploads.store(
             database, import_id, lambda: _read(request), maximum=uploads.MAX_UPLOAD_BYTES
         )
         async with open_work(request) as work:
-            made, replayed = await _queue(request, work, key, import_id, stored)
+            made, replayed = await _queue(request, work, key, import_id, (terms, stored))
     return to_response(made, replayed=replayed)
 
 
 async def _queue(
-    request: web.Request, work: Work, key: str | None, import_id: uuid.UUID, stored: uploads.Stored
+    request: web.Request,
+    work: Work,
+    key: str | None,
+    import_id: uuid.UUID,
+    sent: tuple[uploads.Terms, uploads.Stored],
 ) -> tuple[Answer, bool]:
     """Queue the import, or return the answer that the same request with this key got before."""
     actor = work.principal.actor
+    terms, stored = sent
     if key is not None:
-        path = (
-            f"{request.path} {_format(request)} {_prefix(request)} {request.query.get('template')}"
-        )
+        path = f"{request.path} {terms}"
         print_ = idempotency.fingerprint(request.method, path, stored.digest)
         earlier = await idempotency.claim(work.connection, actor, key, print_, work.now)
         if earlier is not None:
@@ -86,12 +92,18 @@ async def _read(request: web.Request) -> bytes:
         raise MalformedRequest("the body ended too soon or is broken") from error
 
 
+def _terms(request: web.Request) -> uploads.Terms:
+    query = read_query(request, bodies.Upload)
+    return uploads.Terms(
+        format=query.format or _format(request),
+        prefix=None if query.prefix is None else check_prefix(query.prefix),
+        template=query.template,
+        mode=query.mode,
+        dry_run=query.dry_run,
+    )
+
+
 def _format(request: web.Request) -> str:
-    given = request.query.get("format")
-    if given is not None:
-        if given not in FORMATS.values():
-            raise MalformedRequest("not csv or ndjson", field="format")
-        return given
     if request.content_type not in FORMATS:
         raise UnsupportedMediaType(
             f"the body must be {' or '.join(FORMATS)}, or ?format= must say what it is",
@@ -100,14 +112,12 @@ def _format(request: web.Request) -> str:
     return FORMATS[request.content_type]
 
 
-def _prefix(request: web.Request) -> str | None:
-    prefix = request.query.get("prefix")
-    return None if prefix is None else check_prefix(prefix)
-
-
 def _body(record: Record) -> bodies.Import:
     rate = round(record.rows / record.seconds, 1) if record.seconds > 0 else None
-    return struct(bodies.Import, record, rate=rate)
+    eta = None
+    if record.state in control.OPEN and record.progress > 0:
+        eta = round(record.seconds * (1 - record.progress) / record.progress, 1)
+    return struct(bodies.Import, record, rate=rate, eta=eta)
 
 
 async def get(request: web.Request) -> web.Response:
@@ -120,12 +130,14 @@ async def get(request: web.Request) -> web.Response:
 
 async def page(request: web.Request) -> web.Response:
     """GET /api/v1/imports."""
-    limit, before = page_limit(request), _position(page_after(request, "imports"))
+    wanted = read_query(request, bodies.Listing)
+    kind = f"imports {wanted.state or ''} {wanted.prefix or ''}"
+    limit, before = page_limit(request), _position(page_after(request, kind))
     async with open_work(request) as work:
-        rows = await records.page(work, before=before, limit=limit + 1)
-    rows, cursor = cut_page(
-        rows, limit, "imports", lambda row: f"{row.created_at.isoformat()} {row.id}"
-    )
+        rows = await records.page(
+            work, before=before, limit=limit + 1, state=wanted.state, prefix=wanted.prefix
+        )
+    rows, cursor = cut_page(rows, limit, kind, lambda row: f"{row.created_at.isoformat()} {row.id}")
     return respond(bodies.ImportPage([_body(row) for row in rows], cursor))
 
 
@@ -137,6 +149,28 @@ def _position(text: str | None) -> tuple[datetime.datetime, uuid.UUID] | None:
         return datetime.datetime.fromisoformat(time), uuid.UUID(id_)
     except ValueError:
         raise MalformedRequest("not a cursor of this list", field="cursor") from None
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """POST /api/v1/imports/{id}/cancel."""
+    return await _step(request, control.cancel)
+
+
+async def resume(request: web.Request) -> web.Response:
+    """POST /api/v1/imports/{id}/resume."""
+    return await _step(request, control.resume)
+
+
+async def _step(
+    request: web.Request, step: Callable[[Work, uuid.UUID], Awaitable[Record]]
+) -> web.Response:
+    import_id = path_uuid(request, "id")
+    await read_body(request, bodies.Nothing, optional=True)
+
+    async def effect(work: Work) -> Answer:
+        return answer(_body(await step(work, import_id)), status=200)
+
+    return await post(request, effect)
 
 
 async def errors(request: web.Request) -> web.StreamResponse:
@@ -174,4 +208,6 @@ routes: list[web.RouteDef] = [
     web.get("/api/v1/imports", page, allow_head=False),
     web.get("/api/v1/imports/{id}", get, allow_head=False),
     web.get("/api/v1/imports/{id}/errors", errors, allow_head=False),
+    web.post("/api/v1/imports/{id}/cancel", cancel),
+    web.post("/api/v1/imports/{id}/resume", resume),
 ]

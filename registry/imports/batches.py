@@ -19,16 +19,24 @@ BATCH_ROWS = 10_000
 BATCH_CHARACTERS = 8 << 20
 """A batch ends at either, so that its memory is bounded."""
 
+IDENTIFIER = "identifier"
+"""The column to blame where a row names what it may not, whatever its title is."""
+
 _MAX_COLUMN, _MAX_REASON = 255, 1000
 """Characters kept of a refusal, which may quote the file."""
 
 
 @dataclass(slots=True)
 class Group:
-    """The rows of one prefix. `lines` has the last row of each identifier, `rows` all of them."""
+    """The rows of one prefix: of each identifier its last line, and the numbers of all its rows."""
 
     lines: dict[str, str] = field(default_factory=dict)
-    rows: list[int] = field(default_factory=list)
+    rows: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return sum(map(len, self.rows.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,16 @@ class Named:
 
 @dataclass(slots=True)
 class Batch:
-    """The rows after `after` up to and with `last`."""
+    """The rows after `after` up to and with `last`.
+
+    share: how much of the file has been read by then, 0 to 1. once: an identifier may stand in one
+    row alone; otherwise the last of its rows holds.
+    """
 
     after: int
     last: int
+    share: float = 0.0
+    once: bool = False
     groups: dict[str, Group] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     checkers: set[tuple[str, Checker]] = field(default_factory=set)
@@ -80,36 +94,51 @@ class Batch:
 
     def add(self, row: int, line: rows.Line) -> None:
         """Take in a row that is right."""
+        group = self.groups.get(line.prefix)
+        if group is None:
+            group = self.groups[line.prefix] = Group()
+        rows_ = group.rows.get(line.suffix_key)
+        if rows_ is None:
+            group.rows[line.suffix_key] = [row]
+        elif self.once:
+            reason = f"the identifier stands in row {rows_[0]} already"
+            self.refusals.append(Refusal(row, IDENTIFIER, reason))
+            return
+        else:
+            rows_.append(row)
         if line.checker is not None:
             self.checkers.add((line.prefix, line.checker))
             if line.named:
                 self.named[line.prefix, line.suffix_key] = Named(row, line.checker, line.named)
-        group = self.groups.get(line.prefix)
-        if group is None:
-            group = self.groups[line.prefix] = Group()
         group.lines[line.suffix_key] = line.text
-        group.rows.append(row)
         self.size += len(line.text)
 
-    def refuse(self, prefix: str, column: str, reason: str) -> None:
+    def refuse_prefix(self, prefix: str, column: str, reason: str) -> None:
         """Turn all rows of a prefix into refusals."""
-        group = self.groups.pop(prefix)
-        self.refusals.extend(Refusal(row, column, reason) for row in group.rows)
-        self.named = {key: named for key, named in self.named.items() if key[0] != prefix}
+        for suffix_key in list(self.groups[prefix].lines):
+            self.refuse((prefix, suffix_key), column, reason)
+        del self.groups[prefix]
 
-    def refuse_named(self, key: Key, column: str, reason: str) -> None:
-        """Turn a row that names others into a refusal."""
+    def refuse(self, key: Key, column: str, reason: str) -> None:
+        """Turn the rows of an identifier into refusals."""
         prefix, suffix_key = key
-        row = self.named.pop(key).row
         group = self.groups[prefix]
         del group.lines[suffix_key]
-        group.rows.remove(row)
-        self.refusals.append(Refusal(row, column, reason))
+        self.named.pop(key, None)
+        self.refusals.extend(Refusal(row, column, reason) for row in group.rows.pop(suffix_key))
+
+    def keys(self) -> list[Key]:
+        """Return what the rows that are right would register, in the order of the primary key."""
+        return [
+            (prefix, suffix_key)
+            for prefix, group in sorted(self.groups.items())
+            for suffix_key in sorted(group.lines)
+        ]
 
     @property
     def accepted(self) -> int:
         """How many rows are right; of rows with one identifier each counts."""
-        return sum(len(group.rows) for group in self.groups.values())
+        return sum(group.size for group in self.groups.values())
 
     @property
     def full(self) -> bool:
@@ -131,9 +160,7 @@ class Batch:
             "done": self.accepted,
             "failed": len(refused),
             "prefixes": {
-                prefix: len(group.rows)
-                for prefix, group in sorted(self.groups.items())
-                if group.rows
+                prefix: group.size for prefix, group in sorted(self.groups.items()) if group.rows
             },
             "refused_sha256": hashlib.sha256(numbers.encode()).hexdigest(),
         }
@@ -154,14 +181,17 @@ async def read_batches(
     after: int,
     clock: Callable[[], float],
     templates: Templates | None = None,
+    once: bool = False,
+    share: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[Batch]:
     """Read a file and yield what it says after row `after`, in batches.
 
-    format_: csv or ndjson. prefix: see csv_rows.csv_parser. templates: those that rows name. Raises
-    Unreadable; what was read before has been yielded then.
+    format_: csv or ndjson. prefix: see csv_rows.csv_parser. templates: those that rows name. once:
+    see Batch. share: tells how much of the file has been read, 0 to 1. Raises Unreadable; what was
+    read before has been yielded then.
     """
     stamp = iso_time(int(clock()))
-    batch = Batch(after, after)
+    batch = Batch(after, after, once=once)
     unreadable: Unreadable | None = None
     try:
         templates = templates or Templates()
@@ -175,18 +205,21 @@ async def read_batches(
                     await templates.read(needed.prefix, needed.text)
                     line = _read(batch, row, content, parse, stamp)
                 if line is not None and batch.holds_off(line):
+                    batch.share = share()
                     yield batch
-                    batch = Batch(batch.last, batch.last)
+                    batch = Batch(batch.last, batch.last, once=once)
                 batch.last = row
                 if line is not None:
                     batch.add(row, line)
                 if batch.full:
+                    batch.share = share()
                     yield batch
                     stamp = iso_time(int(clock()))
-                    batch = Batch(row, row)
+                    batch = Batch(row, row, once=once)
     except Unreadable as error:
         unreadable = error
     if batch.last > batch.after:
+        batch.share = share()
         yield batch
     if unreadable is not None:
         raise unreadable

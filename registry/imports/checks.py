@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import asyncpg
 
+from registry.imports import modes
 from registry.imports.batches import Batch, Key, Named
 from registry.templates.lookup import PUBLISHED
 
@@ -13,8 +14,6 @@ _TEMPLATES = """
 SELECT w.state FROM unnest($1::text[], $2::text[], $3::integer[]) AS q (prefix, name_key, version),
     LATERAL template_to_write(q.prefix, q.name_key, q.version) AS w
 """
-
-_MISSING = "SELECT place FROM identifiers_missing($1, $2)"
 
 
 class TemplateWithdrawn(Exception):
@@ -39,14 +38,17 @@ async def hold_templates(connection: asyncpg.Connection, batch: Batch) -> None:
         raise TemplateWithdrawn
 
 
-async def refuse_unregistered(connection: asyncpg.Connection, batch: Batch) -> None:
+async def refuse_unregistered(
+    connection: asyncpg.Connection, batch: Batch, *, dry_run: bool
+) -> None:
     """Refuse the rows that name identifiers which are not registered, nor by another row.
 
-    A row that is refused takes with it those that relied on it.
+    A row that is refused takes with it those that relied on it. dry_run: see modes.missing.
     """
     if not batch.named:
         return
-    missing = await _missing(connection, batch)
+    targets = {target.key for named in batch.named.values() for target in named.targets}
+    missing = await modes.missing(connection, list(targets), dry_run=dry_run)
     if not missing:
         return
     by_target: defaultdict[Key, list[Key]] = defaultdict(list)
@@ -58,18 +60,9 @@ async def refuse_unregistered(connection: asyncpg.Connection, batch: Batch) -> N
         for key in by_target.pop(gone.pop(), ()):
             if key not in batch.named:
                 continue
-            batch.refuse_named(key, *_fault(batch, batch.named[key], missing))
+            batch.refuse(key, *_fault(batch, batch.named[key], missing))
             if key in missing:
                 gone.append(key)
-
-
-async def _missing(connection: asyncpg.Connection, batch: Batch) -> set[Key]:
-    """Return what the rows name and the database does not have."""
-    targets = list({target.key for named in batch.named.values() for target in named.targets})
-    rows = await connection.fetch(
-        _MISSING, [prefix for prefix, _ in targets], [suffix for _, suffix in targets]
-    )
-    return {targets[row["place"] - 1] for row in rows}
 
 
 def _in_batch(batch: Batch, key: Key) -> bool:

@@ -12,13 +12,14 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
 
 import asyncpg
 import structlog
 
 from protocol.errors import StoreUnavailable
 from registry.database import Database, unavailable
-from registry.imports import merge
+from registry.imports import merge, modes
 from registry.imports.batches import Batch, read_batches
 from registry.imports.checks import TemplateWithdrawn
 from registry.imports.merge import MAX_ERRORS, STAGING, Course, Import, Overtaken
@@ -106,12 +107,12 @@ async def _import(
         return
     log.info("import_started", id=str(job.id), read=job.read)
     watch = _Watch()
-    state, reason = "done", None
+    state, reason = "checked" if job.dry_run else "done", None
     try:
         await _work(registry, writer, job, stop, watch)
     except Unreadable as error:
         state, reason = "failed", str(error)
-    if state == "done" and stop is not None and stop.is_set():
+    if state != "failed" and stop is not None and stop.is_set():
         return
     async with asyncio.timeout(_STEP_SECONDS):
         await merge.end(writer, job, state, reason, watch.lap())
@@ -152,23 +153,27 @@ async def _work(
     watch: _Watch,
 ) -> None:
     """Write batch after batch until the file ends or `stop` is set. Raises Unreadable."""
-    await writer.execute(STAGING, timeout=_STEP_SECONDS)
+    await writer.execute(modes.SEEN if job.dry_run else STAGING, timeout=_STEP_SECONDS)
     course = Course(room=MAX_ERRORS - job.failed)
+    meter = _Meter(job.bytes)
     async with _connected(registry.database) as reader:
         batches = read_batches(
             job.format,
-            _chunks(reader, job),
+            _chunks(reader, job, meter),
             prefix=job.prefix,
             after=job.read,
             clock=registry.clock,
             templates=Templates(finder(reader, _STEP_SECONDS), job.template),
+            once=job.mode == modes.INSERT,
+            share=meter.share,
         )
         async with contextlib.aclosing(_one_ahead(batches)) as ahead:
             async for batch in ahead:
                 async with asyncio.timeout(_STEP_SECONDS):
                     await merge.write(writer, job, batch, course, seconds=watch.lap())
-                registry.row.add("idnode_import_rows", "done", by=batch.accepted)
-                registry.row.add("idnode_import_rows", "failed", by=len(batch.refusals))
+                if not job.dry_run:
+                    registry.row.add("idnode_import_rows", "done", by=batch.accepted)
+                    registry.row.add("idnode_import_rows", "failed", by=len(batch.refusals))
                 if stop is not None and stop.is_set():
                     return
 
@@ -189,15 +194,29 @@ async def _next(batches: AsyncIterator[Batch]) -> Batch | None:
     return await anext(batches, None)
 
 
-async def _chunks(connection: asyncpg.Connection, job: Import) -> AsyncIterator[bytes]:
+@dataclass(slots=True)
+class _Meter:
+    """How much of a file has been read, in bytes."""
+
+    size: int
+    taken: int = 0
+
+    def share(self) -> float:
+        return min(1.0, self.taken / self.size)
+
+
+async def _chunks(
+    connection: asyncpg.Connection, job: Import, meter: _Meter
+) -> AsyncIterator[bytes]:
     """Yield the file. Raises Unreadable if a part of it is missing."""
-    number = size = 0
+    number = 0
     query = "SELECT data FROM import_chunks WHERE import_id = $1 AND number = $2"
     while chunk := await connection.fetchval(query, job.id, number, timeout=_STEP_SECONDS):
         yield chunk
-        number, size = number + 1, size + len(chunk)
-    if size != job.bytes:
-        raise Unreadable(f"the stored file has {size} bytes instead of {job.bytes}")
+        number += 1
+        meter.taken += len(chunk)
+    if meter.taken != job.bytes:
+        raise Unreadable(f"the stored file has {meter.taken} bytes instead of {job.bytes}")
 
 
 async def _oldest(connection: asyncpg.Connection) -> uuid.UUID | None:

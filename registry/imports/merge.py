@@ -10,14 +10,17 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from protocol.errors import StoreUnavailable
 from registry import audit
-from registry.imports import checks
+from registry.imports import checks, modes
 from registry.imports.batches import Batch, Refusal
 from registry.imports.rows import COLUMNS
 from registry.prefixes import ACTIVE, HOSTED
 
 MAX_ERRORS = 100_000
 """Refused rows whose reasons are stored for one import; the count goes on."""
+
+_INSERT_TRIES = 5
 
 STAGING = """
 CREATE TEMPORARY TABLE import_rows (
@@ -44,7 +47,8 @@ SELECT prefix, status, hosting, enterprise_id FROM prefixes WHERE prefix = ANY (
 
 _PROGRESS = """
 UPDATE imports
-SET read = $3, done = done + $4, failed = failed + $5, seconds = seconds + $6, updated_at = now()
+SET read = $3, done = done + $4, failed = failed + $5, seconds = seconds + $6, progress = $7,
+    updated_at = now()
 WHERE id = $1 AND read = $2 AND state = 'running'
 """
 
@@ -54,9 +58,25 @@ _AUDIT = """
 INSERT INTO audit_log (actor, action, subject, detail) VALUES ($1, $2, $3, $4)
 """
 
+# A dry run begins anew: what an earlier attempt has seen went with its connection.
+_BEGIN = """
+UPDATE imports
+SET state = 'running', updated_at = now(),
+    read = CASE WHEN dry_run THEN 0 ELSE read END,
+    done = CASE WHEN dry_run THEN 0 ELSE done END,
+    failed = CASE WHEN dry_run THEN 0 ELSE failed END,
+    seconds = CASE WHEN dry_run THEN 0 ELSE seconds END,
+    progress = CASE WHEN dry_run THEN 0 ELSE progress END
+WHERE id = $1 AND state IN ('queued', 'running')
+RETURNING id, enterprise_id, actor, format, prefix, template, mode, dry_run, bytes, read, failed
+"""
+
+_FORGET = "DELETE FROM import_errors WHERE import_id = $1"
+
 _END = """
 UPDATE imports
-SET state = $2, reason = $3, seconds = seconds + $4, updated_at = now(), finished_at = now()
+SET state = $2, reason = $3, seconds = seconds + $4, updated_at = now(), finished_at = now(),
+    progress = CASE WHEN $2 = 'failed' THEN progress ELSE 1 END
 WHERE id = $1 AND state = 'running'
 """
 
@@ -71,13 +91,15 @@ class Import:
     format: str
     prefix: str | None
     template: str | None
+    mode: modes.Mode
+    dry_run: bool
     bytes: int
     read: int
     failed: int
 
 
 class Overtaken(Exception):
-    """The import went on without us: another process works on it, or it is gone."""
+    """The import went on without us: another process works on it, or it was cancelled."""
 
 
 @dataclass(slots=True)
@@ -104,24 +126,61 @@ async def write(
     await connection.execute("BEGIN")
     await checks.hold_templates(connection, batch)  # before the lock of any prefix
     await _refuse_prefixes(connection, job, batch)
-    await checks.refuse_unregistered(connection, batch)
-    done, failed = batch.accepted, len(batch.refusals)
-    moved = await connection.execute(
-        _PROGRESS, job.id, batch.after, batch.last, done, failed, seconds
-    )
-    if moved != "UPDATE 1":
-        raise Overtaken
-    if done:
+    if job.mode == modes.INSERT:
+        await modes.refuse_registered(connection, batch, dry_run=job.dry_run)
+    await checks.refuse_unregistered(connection, batch, dry_run=job.dry_run)
+    if job.dry_run:
+        await modes.see(connection, batch)
+    else:
         await connection.execute(_WRITER, job.actor)
+        await _register(connection, job, batch, course)
+        await _audit(connection, job, "import.batch", batch.attested())
+    failed = len(batch.refusals)
+    if failed and course.room > 0:
+        await _store_refusals(connection, job, batch.refusals[: course.room])
+        course.room -= failed
+    await _move_on(connection, job, batch, seconds)
+    await connection.execute("COMMIT")
+
+
+async def _register(
+    connection: asyncpg.Connection, job: Import, batch: Batch, course: Course
+) -> None:
+    if job.mode == modes.INSERT:
+        await _insert_all(connection, batch)
+    elif batch.accepted:
         course.fresh = course.fresh and await _insert(connection, batch)
         if not course.fresh:
             await connection.copy_to_table("import_rows", source=_source(batch), columns=COLUMNS)
             await connection.execute(_MERGE)
-    if failed and course.room > 0:
-        await _store_refusals(connection, job, batch.refusals[: course.room])
-        course.room -= failed
-    await _audit(connection, job, "import.batch", batch.attested())
-    await connection.execute("COMMIT")
+
+
+async def _insert_all(connection: asyncpg.Connection, batch: Batch) -> None:
+    """Register a batch of which nothing may be there. Raises StoreUnavailable; later may do."""
+    for _ in range(_INSERT_TRIES):
+        if not batch.accepted or await _insert(connection, batch):
+            return
+        # Somebody has registered one of them since we looked.
+        await modes.refuse_registered(connection, batch, dry_run=False)
+    raise StoreUnavailable("others register the identifiers of this import at this moment")
+
+
+async def _move_on(
+    connection: asyncpg.Connection, job: Import, batch: Batch, seconds: float
+) -> None:
+    """Move the progress on; last of all, so that who cancels need not wait for the batch."""
+    moved = await connection.execute(
+        _PROGRESS,
+        job.id,
+        batch.after,
+        batch.last,
+        batch.accepted,
+        len(batch.refusals),
+        seconds,
+        batch.share,
+    )
+    if moved != "UPDATE 1":
+        raise Overtaken
 
 
 async def _refuse_prefixes(connection: asyncpg.Connection, job: Import, batch: Batch) -> None:
@@ -133,7 +192,7 @@ async def _refuse_prefixes(connection: asyncpg.Connection, job: Import, batch: B
     for prefix in list(batch.groups):
         reason = _why_not(job, found.get(prefix))
         if reason is not None:
-            batch.refuse(prefix, "prefix", f"the prefix {prefix} {reason}")
+            batch.refuse_prefix(prefix, "prefix", f"the prefix {prefix} {reason}")
 
 
 def _why_not(job: Import, prefix: Any) -> str | None:
@@ -178,14 +237,14 @@ def _clean(text: str) -> str:
 
 async def begin(connection: asyncpg.Connection, import_id: uuid.UUID) -> Import | None:
     """Mark an import as running; None if it is not open."""
-    row = await connection.fetchrow(
-        """UPDATE imports SET state = 'running', updated_at = now()
-           WHERE id = $1 AND state IN ('queued', 'running')
-           RETURNING id, enterprise_id, actor, format, prefix, template, bytes, read,
-               failed""",
-        import_id,
-    )
-    return None if row is None else Import(**row)
+    async with connection.transaction():
+        row = await connection.fetchrow(_BEGIN, import_id)
+        if row is None:
+            return None
+        job = Import(**row)
+        if job.dry_run:
+            await connection.execute(_FORGET, import_id)
+    return job
 
 
 async def end(

@@ -20,10 +20,13 @@ _RECORD = (
     imports.c.format,
     imports.c.prefix,
     imports.c.template,
+    imports.c.mode,
+    imports.c.dry_run,
     (imports.c.done + imports.c.failed).label("rows"),
     imports.c.done,
     imports.c.failed,
     imports.c.seconds,
+    imports.c.progress,
     imports.c.reason,
     imports.c.created_at,
     imports.c.finished_at,
@@ -40,11 +43,17 @@ async def get(work: Work, import_id: uuid.UUID) -> Record:
 
 
 async def page(
-    work: Work, *, before: tuple[datetime.datetime, uuid.UUID] | None, limit: int
+    work: Work,
+    *,
+    before: tuple[datetime.datetime, uuid.UUID] | None,
+    limit: int,
+    state: str | None = None,
+    prefix: str | None = None,
 ) -> Sequence[Record]:
     """Return at most `limit` imports that the caller may see, the newest first.
 
-    before: creation time and id of the last one of the page before.
+    before: creation time and id of the last one of the page before. state, prefix: only imports of
+    this state, and that name this prefix.
     """
     query = (
         sa.select(*_RECORD)
@@ -52,6 +61,10 @@ async def page(
         .order_by(imports.c.created_at.desc(), imports.c.id.desc())
         .limit(limit)
     )
+    if state is not None:
+        query = query.where(imports.c.state == state)
+    if prefix is not None:
+        query = query.where(imports.c.prefix == prefix)
     if before is not None:
         position = sa.tuple_(sa.literal(before[0]), sa.literal(before[1]))
         query = query.where(sa.tuple_(imports.c.created_at, imports.c.id) < position)

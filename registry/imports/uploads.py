@@ -26,6 +26,7 @@ from protocol.errors import (
 )
 from registry.database import Database
 from registry.imports.job import CHANNEL
+from registry.imports.modes import UPSERT, Mode
 from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import OPERATOR
 from registry.schema import import_chunks, imports, prefixes
@@ -42,6 +43,21 @@ READ_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
+class Terms:
+    """How a file is to be taken in.
+
+    format: csv or ndjson. prefix: the one that bare suffixes stand under. template: the one of the
+    prefix that rows are checked by which name none. dry_run: check all, register nothing.
+    """
+
+    format: str
+    prefix: str | None = None
+    template: str | None = None
+    mode: Mode = UPSERT
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class Stored:
     """What has been stored of a file: its length in bytes, and its SHA-256."""
 
@@ -49,30 +65,30 @@ class Stored:
     digest: bytes
 
 
-async def begin(
-    work: Work, format_: str, prefix: str | None, template: str | None = None
-) -> uuid.UUID:
+async def begin(work: Work, terms: Terms) -> uuid.UUID:
     """Make an import that waits for its file; return its id.
 
-    prefix: the one that bare suffixes stand under. template: the one of it that rows are checked
-    by which name none. Raises InsufficientPermission, Conflict for a prefix that is not hosted here
-    and active, and InvalidValue for a template that is not there or has no prefix.
+    Raises InsufficientPermission, Conflict for a prefix that is not hosted here and active, and
+    InvalidValue for a template that is not there or has no prefix.
     """
     enterprise_id = work.principal.enterprise_id
     work.principal.require(OPERATOR, enterprise=enterprise_id, scope="imports")
-    if prefix is not None:
-        await _check_prefix(work, prefix)
-    if template is not None:
-        template = await _exact(work, prefix, template)
+    if terms.prefix is not None:
+        await _check_prefix(work, terms.prefix)
+    template = None
+    if terms.template is not None:
+        template = await _exact(work, terms.prefix, terms.template)
     made: uuid.UUID = (
         await work.connection.execute(
             imports.insert()
             .values(
                 enterprise_id=enterprise_id,
                 actor=work.principal.actor,
-                format=format_,
-                prefix=prefix,
+                format=terms.format,
+                prefix=terms.prefix,
                 template=template,
+                mode=terms.mode,
+                dry_run=terms.dry_run,
                 state="uploading",
             )
             .returning(imports.c.id)
@@ -179,6 +195,11 @@ async def queue(work: Work, import_id: uuid.UUID, stored: Stored) -> None:
         str(import_id),
         {"bytes": stored.size, "sha256": stored.digest.hex()},
     )
+    await wake(work)
+
+
+async def wake(work: Work) -> None:
+    """Tell the jobs process, once the transaction has committed, that an import is queued."""
     await work.connection.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
 
 

@@ -35,8 +35,13 @@ async def imported(node: Node, key: str, data: bytes, query: str = "?format=csv"
     """Send a file, work on it, and return what the API says of it then."""
     status, body = await send(node, key, data, query)
     assert status == 202, body
-    await import_once(registry_of(node), uuid.UUID(body["id"]))
-    status, body, _ = await node.call("GET", f"/imports/{body['id']}", key)
+    return await worked_on(node, key, body["id"])
+
+
+async def worked_on(node: Node, key: str, import_id: str) -> dict[str, Any]:
+    """Work on an import, and return what the API says of it then."""
+    await import_once(registry_of(node), uuid.UUID(import_id))
+    status, body, _ = await node.call("GET", f"/imports/{import_id}", key)
     assert status == 200
     return dict(body)
 

@@ -58,7 +58,31 @@ async def test_old_things_go_and_young_ones_stay(
         "SELECT i.state, count(*) FROM import_chunks c JOIN imports i ON i.id = c.import_id "
         "GROUP BY i.state ORDER BY i.state",
     )
-    assert [tuple(row) for row in left] == [("queued", 12), ("running", 12), ("uploading", 3)]
+    assert [tuple(row) for row in left] == [
+        ("failed", 12),
+        ("queued", 12),
+        ("running", 12),
+        ("uploading", 3),
+    ], "an import that failed may be resumed"
+
+
+async def test_files_of_imports_that_may_be_resumed_are_kept_for_7_days(
+    database: Database,
+) -> None:
+    for days in (6, 8):
+        for state in ("done", "checked", "failed", "cancelled"):
+            await run(
+                database,
+                "WITH i AS (INSERT INTO imports (actor, format, state, finished_at) "
+                f"VALUES ('{days}', 'csv', '{state}', now() - interval '{days} days') "
+                "RETURNING id) INSERT INTO import_chunks SELECT id, 0, 'x' FROM i",
+            )
+    await clean_up(database)
+    left = await run(
+        database,
+        "SELECT actor, state FROM import_chunks JOIN imports ON id = import_id ORDER BY state",
+    )
+    assert [tuple(row) for row in left] == [("6", "cancelled"), ("6", "failed")]
 
 
 async def test_old_imports_go_with_their_errors_and_others_stay(

@@ -101,7 +101,10 @@ async def test_bad_uploads_are_refused_and_leave_nothing(
     for token, data, path, expected in (
         (key, b"", "?format=csv", 400),
         (key, b"x" * 1001, "?format=csv", 413),
-        (key, b"x", "?format=xlsx", 400),
+        (key, b"x", "?format=xls", 422),
+        (key, b"x", "?format=csv&mode=replace", 422),
+        (key, b"x", "?format=csv&dry_run=perhaps", 422),
+        (key, b"x", "?format=csv&state=done", 422),
         (key, b"x", "", 415),
         (key, b"x", "?format=csv&prefix=88", 400),
         (key, b"x", "?format=csv&prefix=88.118.9999", 409),

@@ -171,6 +171,8 @@ CASES: dict[str, Case] = {
     "listImports": Case(refused=_OWN_ONLY),
     "getImport": Case({"id": "import"}),
     "getImportErrors": Case({"id": "import"}),
+    "cancelImport": Case({"id": "import"}),
+    "resumeImport": Case({"id": "import"}),
     "createTemplate": Case(
         body=lambda own, stranger: {"prefix": own.prefix, "name": "other", "items": [ITEM]}
     ),

@@ -5,7 +5,16 @@ from __future__ import annotations
 SENTENCES = {
     "a file has at most {} bytes": "文件最多 {} 字节",
     "the body must be {}, or ?format= must say what it is": "请求体须为 {},或用 ?format= 说明格式",
-    "not csv or ndjson": "不是 csv 或 ndjson",
+    "the import is {}: only one under way can be cancelled": (
+        "导入任务处于{}状态,只有进行中的才能取消"
+    ),
+    "the import is {}: only one that failed or was cancelled goes on": (
+        "导入任务处于{}状态,只有失败或已取消的才能继续"
+    ),
+    "the file is not kept any more: send it again": "文件已不再保存,请重新上传",
+    "others register the identifiers of this import at this moment": (
+        "此刻有其他请求正在注册本次导入的标识"
+    ),
     "no import {}": "导入任务 {} 不存在",
     "prefix {} is not registered for this enterprise": "前缀 {} 不属于该企业",
     "the upload took too long and was given up": "上传时间过长,已放弃",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from registry.api.bodies import imports as bodies
 from registry.api.operations.common import PAGE, POST
 from registry.api.operations.model import Answers, Operation, Parameter
@@ -23,6 +25,26 @@ PARAMETERS = {
         " none themselves",
         name="template",
     ),
+    "import_mode": Parameter(
+        "query",
+        "upsert: a row replaces what its identifier said before; insert: it is refused where its"
+        " identifier is registered already, or stands in an earlier row",
+        {"enum": ["upsert", "insert"], "default": "upsert"},
+        name="mode",
+    ),
+    "dry_run": Parameter(
+        "query",
+        "Check everything, register nothing: the import ends as checked, with the counts and the"
+        " errors that it would have",
+        {"type": "boolean", "default": False},
+    ),
+    "import_state": Parameter(
+        "query",
+        "Only imports in this state",
+        {"enum": list(get_args(bodies.State))},
+        name="state",
+    ),
+    "of_import_prefix": Parameter("query", "Only imports that name this prefix", name="prefix"),
 }
 
 OPERATIONS = (
@@ -35,7 +57,14 @@ OPERATIONS = (
         "operator, enterprise",
         {202: Answers("The file is stored and waits", bodies.Import, headers=("Location",))},
         request_media=("text/csv", "application/x-ndjson"),
-        parameters=("format", "import_prefix", "import_template", *POST),
+        parameters=(
+            "format",
+            "import_prefix",
+            "import_template",
+            "import_mode",
+            "dry_run",
+            *POST,
+        ),
         refused=(409,),
         notes="The body is the file, at most 4 GiB. Each row is registered or refused on its own;"
         " docs/imports.md describes the columns.",
@@ -48,7 +77,7 @@ OPERATIONS = (
         "导入任务列表",
         "operator, auditor; an enterprise sees its own",
         {200: Answers("A page", bodies.ImportPage)},
-        parameters=PAGE,
+        parameters=("import_state", "of_import_prefix", *PAGE),
     ),
     Operation(
         "GET",
@@ -69,5 +98,37 @@ OPERATIONS = (
         "operator, auditor, the enterprise itself",
         {200: Answers("The first 100 000 of them", str, media_type="text/csv")},
         refused=(404,),
+    ),
+    *(
+        Operation(
+            "POST",
+            f"/api/v1/imports/{{id}}/{step}",
+            f"{step}Import",
+            summary,
+            summary_zh,
+            "operator, the enterprise itself; scope imports",
+            {200: Answers("The import as it is now", bodies.Import)},
+            request=bodies.Nothing,
+            request_optional=True,
+            parameters=POST,
+            refused=(404, 409),
+            notes=notes,
+        )
+        for step, summary, summary_zh, notes in (
+            (
+                "cancel",
+                "Cancel an import that is queued or running",
+                "取消导入任务",
+                "What is committed stays and is counted; the batch under way is given up. One that"
+                " is cancelled already is left as it is.",
+            ),
+            (
+                "resume",
+                "Let an import go on that failed or was cancelled",
+                "继续导入任务",
+                "It goes on behind the last row that was decided; a dry run begins anew. Its file"
+                " is kept for 7 days.",
+            ),
+        )
     ),
 )
