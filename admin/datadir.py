@@ -50,6 +50,11 @@ def log_key(settings: Settings) -> Path:
     return settings.log_key or settings.data_dir / "log-key.pem"
 
 
+def snms_key(settings: Settings) -> Path:
+    """Return the file of the key that hashed passwords are kept under: the one set, or our own."""
+    return settings.snms_key or settings.data_dir / "snms-key"
+
+
 def tls_files(settings: Settings) -> tuple[Path, Path]:
     """Return the files of the certificate and of the key for HTTPS: those set, else our own."""
     if settings.tls_cert is None:

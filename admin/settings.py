@@ -76,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: PublicUrl | None = None
     label_font: Path | None = None
     log_key: Path | None = None
+    snms_key: Path | None = None
     http_port: Port = 8000
     https_port: Port = 0
     tls_cert: Path | None = None
@@ -144,7 +145,7 @@ def load(
     settings = Settings(**values)
     if settings.tls_key is not None and settings.tls_cert is None:
         raise SettingsError("tls_key: there is no tls_cert that it belongs to")
-    names = ("data_dir", "tls_cert", "tls_key", "label_font", "log_key")
+    names = ("data_dir", "tls_cert", "tls_key", "label_font", "log_key", "snms_key")
     paths = {name: getattr(settings, name) for name in names}
     found = {name: directory / path for name, path in paths.items() if path is not None}
     return msgspec.structs.replace(settings, **found)

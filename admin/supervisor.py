@@ -35,6 +35,7 @@ from registry import metrics
 from registry.accounts.first import ensure_operator
 from registry.database import Database, migrate
 from registry.services import Registry
+from registry.snms import secrets as snms_secrets
 from registry.tenancy import RoleMissing
 from registry.transparency import keys as transparency_keys
 from resolver.site import ensure_key
@@ -63,6 +64,7 @@ async def serve(
             settings = msgspec.structs.replace(settings, http_port=port)
             await asyncio.to_thread(ensure_key, datadir.node_key(settings.data_dir))
             prepare_log_key(settings)
+            prepare_snms_key(settings)
             prepare_tls(settings)
             await Supervisor(settings, read_settings).run(lifeline=lifeline)
     except (DataDirectoryError, PostgresError) as error:
@@ -80,6 +82,24 @@ def prepare_log_key(settings: Settings) -> None:
         raise StartError(f"log_key {path}: {error.strerror}") from error
     except (ValueError, TypeError) as error:
         raise StartError(f"log_key {path}: not a PEM file of an Ed25519 key") from error
+
+
+def prepare_snms_key(settings: Settings) -> None:
+    """See that the key of hashed passwords can be read; made here if it is our own.
+
+    Raises StartError.
+    """
+    path = datadir.snms_key(settings)
+    try:
+        if settings.snms_key is None:
+            snms_secrets.ensure_key(path)
+        snms_secrets.load_key(path)
+    except OSError as error:
+        raise StartError(f"snms_key {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StartError(
+            f"snms_key {path}: not {snms_secrets.KEY_BYTES} bytes in base64"
+        ) from error
 
 
 @contextlib.contextmanager

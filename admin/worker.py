@@ -15,6 +15,7 @@ from registry.api.app import make_app
 from registry.database import Database
 from registry.identities import Find
 from registry.services import Registry
+from registry.snms import secrets as snms_secrets
 from registry.statistics.counter import Counter
 from resolver.handle.dispatch import HANDLERS
 from resolver.handle.elsewhere import Elsewhere, own_addresses, read_server
@@ -72,6 +73,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         row,
         public_url=public_url(settings),
         label_font=settings.label_font,
+        snms_key=snms_secrets.load_key(datadir.snms_key(settings)),
     )
     find = _find(settings)
     handle = HandleService(

@@ -163,6 +163,13 @@ TASKS = (
         age=SESSION_IDLE.total_seconds(),
     ),
     Task(
+        "snms_tokens",
+        """DELETE FROM snms_tokens WHERE token_key IN (
+               SELECT token_key FROM snms_tokens
+               WHERE ends_at < now() - make_interval(secs => :age) LIMIT :rows)""",
+        rows=1000,
+    ),
+    Task(
         "password_resets",
         """DELETE FROM password_resets
            WHERE expires_at < now() - make_interval(secs => :age)

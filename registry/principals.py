@@ -27,7 +27,7 @@ from protocol.errors import AuthenticationNeeded, InsufficientPermission
 from registry import tenancy
 from registry.schema import accounts, api_keys, enterprises, sessions
 
-ACCOUNT, KEY, IDENTITY = "account", "key", "identity"
+ACCOUNT, KEY, IDENTITY, SNMS = "account", "key", "identity", "snms"
 """Kinds of principals."""
 
 OPERATOR, REVIEWER, AUDITOR = "operator", "reviewer", "auditor"
@@ -55,7 +55,7 @@ SESSION_IDLE = datetime.timedelta(hours=1)
 """A session that is not used for so long has ended."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token of RFC 6750 section 2.1
-_TOKEN_HEAD = {ACCOUNT: "ids", OPERATOR: "ido", KEY: "idn"}
+_TOKEN_HEAD = {ACCOUNT: "ids", OPERATOR: "ido", KEY: "idn", SNMS: "idt"}
 _KEY_BYTES = 8
 _USE_RECORDED_EVERY = datetime.timedelta(minutes=1)
 
@@ -64,10 +64,11 @@ _USE_RECORDED_EVERY = datetime.timedelta(minutes=1)
 class Principal:
     """An authenticated caller.
 
-    kind: "account", "key" or "identity". role: one of STAFF, "administrator" (an account of an
-    enterprise) or "application" (a key or an identity of one). id: of the account or of the key.
-    name: of the account or of the enterprise, or ``index:handle`` of an identity, which has no id
-    of its own. scopes: what a key may be used for; everybody else has all.
+    kind: "account", "key", "identity" or "snms" (a user of the SNMS API). role: one of STAFF,
+    "administrator" (an account of an enterprise) or "application" (a key, an identity or a user of
+    the SNMS API of one). id: of the account, the key or the user. name: of the account, the
+    enterprise or the user, or ``index:handle`` of an identity, which has no id of its own. scopes:
+    what a key or a user may be used for; everybody else has all.
     """
 
     kind: str
@@ -79,12 +80,15 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """How the audit log names the caller: ``account:NAME``, ``key:UUID``, ``handle:NAME``.
+        """How the audit log names the caller.
 
-        A key of an account acts as the account.
+        That is ``account:NAME``, ``key:UUID``, ``handle:NAME`` or ``snms:UUID``. A key of an
+        account acts as the account.
         """
         if self.kind == IDENTITY:
             return f"handle:{self.name}"
+        if self.kind == SNMS:
+            return f"snms:{self.id}"
         return f"key:{self.id}" if self.role == APPLICATION else f"account:{self.name}"
 
     def require(
@@ -112,7 +116,7 @@ def new_token(kind: str) -> str:
     """Return a fresh token with 256 bits of chance.
 
     kind: "account" for a session (``ids_...``), "operator" for a key of an account (``ido_...``),
-    "key" for a key of an enterprise (``idn_...``).
+    "key" for a key of an enterprise (``idn_...``), "snms" for the SNMS API (``idt_...``).
     """
     return f"{_TOKEN_HEAD[kind]}_{secrets.token_urlsafe(32)}"
 

@@ -109,6 +109,42 @@ sessions = sa.Table(
 )
 """Accounts that are signed in."""
 
+snms_users = sa.Table(
+    "snms_users",
+    metadata,
+    _uuid(),
+    sa.Column(
+        "enterprise_id",
+        pg.UUID(as_uuid=True),
+        sa.ForeignKey("enterprises.id"),
+        nullable=False,
+    ),
+    sa.Column("name", Name, nullable=False, unique=True),
+    sa.Column("password", Text, nullable=False),
+    sa.Column("sealed", Bytes),
+    _created(),
+    sa.Index("snms_users_enterprise_id", "enterprise_id"),
+)
+"""Applications, as the SNMS API knows them. `sealed`: see registry/snms/secrets.py; without it the
+password comes plain."""
+
+snms_tokens = sa.Table(
+    "snms_tokens",
+    metadata,
+    sa.Column("token_key", Bytes, primary_key=True),
+    sa.Column("token_hash", Bytes, nullable=False),
+    sa.Column("user_id", pg.UUID(as_uuid=True), sa.ForeignKey("snms_users.id", ondelete="CASCADE")),
+    sa.Column(
+        "account_id", pg.UUID(as_uuid=True), sa.ForeignKey("accounts.id", ondelete="CASCADE")
+    ),
+    sa.Column("proof", Bytes, nullable=False),
+    sa.Column("ends_at", Time, nullable=False),
+    sa.Index("snms_tokens_user_id", "user_id"),
+    sa.Index("snms_tokens_account_id", "account_id"),
+    sa.Index("snms_tokens_ends_at", "ends_at"),
+)
+"""Who is signed in to the SNMS API: a user of it, or an account."""
+
 password_resets = sa.Table(
     "password_resets",
     metadata,

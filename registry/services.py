@@ -36,6 +36,7 @@ class Registry:
     public_url: where anybody reaches the public port, ``https://host``, without a slash at its
     end; None where nobody has said.
     label_font: TrueType font that labels are printed in; None for those of the PDF reader.
+    snms_key: what passwords hashed for the SNMS API are kept under; None where there is none.
     """
 
     database: Database
@@ -46,6 +47,7 @@ class Registry:
     passwords: Passwords = field(default_factory=Passwords)
     public_url: str | None = None
     label_font: Path | None = None
+    snms_key: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ NODE_TABLES = {
     "resolution_sources": "what workers have written into the statistics; they alone use it",
     "top_sources": "the error of estimates over all names of all enterprises",
     "sign_in_attempts": "counted before it is known who asks",
+    "snms_tokens": "given out and looked up before it is known who asks",
 }
 """Tables that enterprises do not reach at all, each with the reason."""
 

@@ -26,6 +26,8 @@ from registry.api import (
     problems,
     ranges,
     relations,
+    snms,
+    snms_users,
     statistics,
     templates,
     transparency,
@@ -48,7 +50,7 @@ _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 
 
 def make_app(registry: Registry) -> web.Application:
-    """Return the application: /api/v1/*, /openapi.json and /docs.
+    """Return the application: /api/v1/*, the SNMS API, /openapi.json and /docs.
 
     Other parts may add routes; these too get problem+json for what aiohttp itself refuses.
     """
@@ -70,6 +72,8 @@ def make_app(registry: Registry) -> web.Application:
         ranges,
         exports,
         imports,
+        snms_users,
+        snms,
         statistics,
     ):
         app.add_routes(resource.routes)
@@ -104,7 +108,7 @@ def _request_id(request: web.Request) -> str:
 
 def _is_registry(request: web.Request) -> bool:
     """Whether it is one of ours, or a write by another API that the services of ours do."""
-    return request.path.startswith(API) or (
+    return request.path.startswith((API, *snms.PATHS)) or (
         request.path.startswith(HANDLES) and request.method in _WRITES
     )
 

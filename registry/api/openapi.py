@@ -87,6 +87,8 @@ def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
         }
     for status, answer in operation.answers.items():
         result["responses"][str(status)] = _answer(answer, schema_of)
+    if not operation.problems:
+        return result
     refused = {
         *_ALWAYS_REFUSED,
         *operation.refused,

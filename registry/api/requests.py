@@ -80,7 +80,7 @@ async def read_body(request: web.Request, type_: type[T], *, optional: bool = Fa
 async def read_open_body(request: web.Request, type_: type[T], *, optional: bool = False) -> T:
     """Read the JSON body of a request that needs no bearer token; otherwise as `read_body`."""
     if request.body_exists:
-        _check_content_type(request)
+        check_content_type(request)
     raw = await read_whole(request)
     if not raw and optional:
         raw = b"{}"
@@ -99,8 +99,13 @@ def read_query(request: web.Request, type_: type[T]) -> T:
     for name, value in given.items():
         if "\0" in value:
             raise InvalidValue("holds U+0000", field=name)
+    return convert(given, type_)
+
+
+def convert(value: object, type_: type[T]) -> T:
+    """Take decoded JSON for `type_`, numbers also as text. Raises InvalidValue with the field."""
     try:
-        return msgspec.convert(given, type_, strict=False)
+        return msgspec.convert(value, type_, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
 
@@ -114,7 +119,8 @@ async def read_whole(request: web.Request) -> bytes:
         raise BodyTimeout(f"the body did not come within {BODY_SECONDS:g} s") from None
 
 
-def _check_content_type(request: web.Request) -> None:
+def check_content_type(request: web.Request) -> None:
+    """Raise UnsupportedMediaType unless the body is JSON."""
     if request.content_type != "application/json":
         raise UnsupportedMediaType("the body must be application/json", field="Content-Type")
     if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):

@@ -37,6 +37,7 @@ SITE = {
     ],
 }
 URL_VALUE = {"index": 1, "type": "URL", "data": {"format": "string", "value": "https://a.example"}}
+SNMS_KEY = bytes(range(32))
 
 
 def credit_code(number: int) -> str:
@@ -136,6 +137,7 @@ async def running(
     database: Database,
     clock: Callable[[], float] = time.time,
     public_url: str | None = None,
+    snms_key: bytes | None = SNMS_KEY,
 ) -> AsyncIterator[Node]:
     """Run the registry on `database`."""
     async with database.begin() as connection:
@@ -150,6 +152,7 @@ async def running(
         row=row,
         clock=clock,
         public_url=public_url,
+        snms_key=snms_key,
     )
     client = TestClient(TestServer(make_app(registry)))
     await client.start_server()

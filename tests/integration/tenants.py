@@ -86,6 +86,8 @@ async def make(node: Node, number: int) -> Tenant:
     target = f"88.709.911/{mark}"
     await _relation(node, key["key"], f"{prefix}/SN-1/relations/derived-from/{target}")
     range_id = await _range(node, key["key"], prefix, mark)
+    snms_user = {"name": f"mes {mark}", "password": PASSWORD, "hashed": True}
+    application = await _made(node, key["key"], f"{at}/snms-users", snms_user)
     import_id = await _import(node, key["key"], prefix, mark)
     await _statistics(node, prefix, mark)
     staff = await _made(
@@ -99,6 +101,7 @@ async def make(node: Node, number: int) -> Tenant:
         "own account": account["id"],
         "key": other["id"],
         "import": import_id,
+        "snms user": application["id"],
         "range": range_id,
         "template": TEMPLATE,
         "published": "1",

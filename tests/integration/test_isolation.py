@@ -61,7 +61,7 @@ def _account(status: str) -> Body:
 
 _ACCOUNT = {"id": "account"}
 _STAFF = {"id": "staff account", "key_id": "staff key"}
-_ENTERPRISE = {"id": "enterprise", "key_id": "key"}
+_ENTERPRISE = {"id": "enterprise", "key_id": "key", "user_id": "snms user"}
 _RANGE = {"id": "range"}
 _OWN_ONLY = frozenset[int]()
 _STATE = frozenset({409})
@@ -190,6 +190,12 @@ CASES: dict[str, Case] = {
     "getInclusionProof": Case(query=lambda own: "?leaf_index=0", refused=_OWN_ONLY, control=None),
     "getConsistencyProof": Case(query=lambda own: "?first=1", refused=_OWN_ONLY, control=None),
     "getIdentifierProof": Case(),
+    "createSnmsUser": Case(
+        _ENTERPRISE,
+        lambda own, stranger: {"name": f"mes of {stranger.mark}", "password": PASSWORD},
+    ),
+    "listSnmsUsers": Case(_ENTERPRISE),
+    "deleteSnmsUser": Case(_ENTERPRISE),
     "countResolutions": Case(
         query=lambda own: f"?by=prefix&prefix={own.prefix}", refused=_OWN_ONLY
     ),
@@ -209,14 +215,26 @@ async def node(database: Database) -> AsyncIterator[Node]:
         yield node
 
 
-_PARAMETERS = ("id", "key_id", "prefix", "suffix", "template", "version", "kind", "target")
+_PARAMETERS = (
+    "id",
+    "key_id",
+    "user_id",
+    "prefix",
+    "suffix",
+    "template",
+    "version",
+    "kind",
+    "target",
+)
 
 
 async def _operations(node: Node) -> list[tuple[str, str, str]]:
+    """Return those of the registry API; those of the SNMS API: tests/integration/snms."""
     document = await (await node.client.get("/openapi.json")).json()
     return [
         (operation["operationId"], method.upper(), path.removeprefix("/api/v1"))
         for path, methods in document["paths"].items()
+        if path.startswith("/api/v1/")
         for method, operation in methods.items()
     ]
 
@@ -359,6 +377,7 @@ async def test_no_handle_identity_reaches_another_enterprise(node: Node, tmp_pat
             for key, value in (("{prefix}", own.prefix), ("{suffix}", "SN-1")):
                 path = path.replace(key, value)  # noqa: PLW2901
             path = path.replace("{id}", own.enterprise).replace("{key_id}", own.ids["key"])  # noqa: PLW2901
+            path = path.replace("{user_id}", own.ids["snms user"])  # noqa: PLW2901
             path = path.replace("{template}", own.ids["template"]).replace("{version}", "1")  # noqa: PLW2901
             path = path.replace("{kind}", own.ids["kind"]).replace("{target}", own.ids["target"])  # noqa: PLW2901
             answer = await ask(method, f"/api/v1{path}", {} if method != "GET" else None, stranger)

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from registry import metrics
+from registry.api import snms
 from registry.api.app import make_app
 from registry.api.operations import OPERATIONS
 from registry.database import Database
@@ -121,7 +122,7 @@ async def test_every_route_is_in_the_document_and_every_operation_has_a_route(
         for route in node.client.app.router.routes()
         if route.resource is not None
         and route.method != "HEAD"
-        and route.resource.canonical.startswith("/api/v1/")
+        and route.resource.canonical.startswith(("/api/v1/", *snms.PATHS))
     }
     assert described == served
 

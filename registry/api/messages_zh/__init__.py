@@ -22,6 +22,7 @@ from registry.api.messages_zh import (
     ranges,
     registry,
     relations,
+    snms,
     statistics,
     templates,
     words,
@@ -38,6 +39,7 @@ SENTENCES: Mapping[str, str] = {
     **log.SENTENCES,
     **ranges.SENTENCES,
     **relations.SENTENCES,
+    **snms.SENTENCES,
     **statistics.SENTENCES,
     **templates.SENTENCES,
 }

@@ -18,6 +18,7 @@ from registry.api.operations import (
     prefixes,
     ranges,
     relations,
+    snms,
     statistics,
     templates,
 )
@@ -37,6 +38,7 @@ _RESOURCES = {
     "labels": labels,
     "log": log,
     "templates": templates,
+    "snms": snms,
     "statistics": statistics,
 }
 

@@ -26,7 +26,7 @@ class Operation:
 
     who: which roles may. request: the struct of the JSON body. parameters: keys of PARAMETERS.
     refused: the statuses with which it may be refused, beside those of every operation.
-    bearer: whether it takes a bearer token.
+    bearer: whether it takes a bearer token. problems: whether it is refused with problem+json.
     """
 
     method: str
@@ -44,6 +44,7 @@ class Operation:
     notes: str = ""
     group: str = ""
     bearer: bool = True
+    problems: bool = True
 
     @property
     def tag(self) -> str:

@@ -1,0 +1,42 @@
+"""Answers of the SNMS API; what it takes stands in registry/snms/wire.py."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from registry.snms.wire import SnmsDetail, SnmsToken
+
+Status = Annotated[
+    int,
+    Meta(
+        description="1 done, -1 not signed in, -2 refused (message says why), -3 not allowed,"
+        " -4 internal error"
+    ),
+]
+
+
+class SnmsAnswer(msgspec.Struct, frozen=True):
+    """An answer about something that was done, or was not. data: true, or null."""
+
+    message: str
+    status: Status
+    data: bool | None
+
+
+class SnmsTokenAnswer(msgspec.Struct, frozen=True):
+    """An answer with a token."""
+
+    message: str
+    status: Status
+    data: SnmsToken | None
+
+
+class SnmsDetailAnswer(msgspec.Struct, frozen=True):
+    """An answer with what is registered of an identifier."""
+
+    message: str
+    status: Status
+    data: SnmsDetail | None

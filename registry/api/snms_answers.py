@@ -1,0 +1,119 @@
+"""How the SNMS API answers: ``{message, status, data}`` with HTTP status 200, whatever happened.
+
+Source: id-guide, docs/dev-tools/snms, whose messages stand here word for word. It names one other
+HTTP status, 504: what was to be written may have been written.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from protocol.errors import (
+    AuthenticationFailed,
+    AuthenticationNeeded,
+    HandleExists,
+    HandleNotFound,
+    IdnodeError,
+    InsufficientPermission,
+)
+from registry.api.messages_zh import translate
+from registry.templates.checker import InvalidItem
+
+SUCCESS = "success"
+
+
+class Status(IntEnum):
+    """``status`` of an answer (appendix of the guide)."""
+
+    NOT_SIGNED_IN = -1
+    SUCCESS = 1
+    REFUSED = -2
+    NO_PERMISSION = -3
+    INTERNAL_ERROR = -4
+
+
+_MESSAGES = {
+    AuthenticationFailed: "用户名/密码错误！",
+    AuthenticationNeeded: "没有登录，需要验证",
+    InsufficientPermission: "没有权限",
+    HandleExists: "标识已存在",
+    HandleNotFound: "没有找到标识",
+}
+NOT_THERE = "标识不存在"
+"""What a batch says where a single request says that no identifier was found."""
+
+_INTERNAL_ERROR = "系统内部错误"
+_OUR_FIELDS = (
+    (re.compile(r"^values\b"), "value"),
+    (re.compile(r"^(prefix|suffix|identifier)$"), "handle"),
+    (re.compile(r"^template$"), "templateVersion"),
+)
+
+
+def status_of(error: IdnodeError) -> Status:
+    """Return the status of an answer to what failed with `error`."""
+    if isinstance(error, AuthenticationNeeded):
+        return Status.NOT_SIGNED_IN
+    if isinstance(error, InsufficientPermission):
+        return Status.NO_PERMISSION
+    return Status.INTERNAL_ERROR if error.http_status >= 500 else Status.REFUSED
+
+
+def message_of(error: IdnodeError) -> str:
+    """Return what is said of `error`, in Chinese."""
+    if type(error) in _MESSAGES:
+        return _MESSAGES[type(error)]
+    if error.http_status >= 500:
+        return _INTERNAL_ERROR
+    if isinstance(error, InvalidItem):  # its sentence names the value
+        if error.rule == "unknown":
+            return f"非法操作，索引{error.index}在模板中不存在"
+        return translate(error.detail)
+    field = _field(error.field)
+    if error.detail == "missing":
+        return f"缺少必要的请求参数: {field}"
+    sentence = translate(error.detail).replace("values[", "value[")
+    return sentence if field is None else f"{field}：{sentence}"
+
+
+def _field(field: str | None) -> str | None:
+    """Return the place in a request as this API names it."""
+    for ours, theirs in _OUR_FIELDS:
+        if field is not None:
+            field = ours.sub(theirs, field)
+    return field
+
+
+def succeeded(data: Any, **headers: str) -> web.Response:
+    """Answer that something was done; data: what the answer is about, or True."""
+    return _answer(Status.SUCCESS, SUCCESS, data, HTTPStatus.OK, headers)
+
+
+def failed(error: IdnodeError, *, writes: bool) -> web.Response:
+    """Answer that something was not done. writes: it would have changed something."""
+    status = status_of(error)
+    unknown = writes and status == Status.INTERNAL_ERROR
+    http = HTTPStatus.GATEWAY_TIMEOUT if unknown else HTTPStatus.OK
+    return _answer(status, message_of(error), None, http, {})
+
+
+def broken() -> web.Response:
+    """Answer to what failed in a way that was not foreseen."""
+    return _answer(Status.INTERNAL_ERROR, _INTERNAL_ERROR, None, HTTPStatus.OK, {})
+
+
+def _answer(
+    status: Status, message: str, data: Any, http: HTTPStatus, headers: dict[str, str]
+) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode({"message": message, "status": int(status), "data": data}),
+        status=http,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        content_type="application/json",
+    )
