@@ -19,6 +19,7 @@ from benchmarks.plan import KNOWN, QUICK, UNASKED, WRITTEN, Plan
 from benchmarks.report import Row
 from benchmarks.rows import (
     cached,
+    counting,
     exports,
     handle,
     imports,
@@ -75,10 +76,16 @@ def _reads(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> l
         rows = uvloop.run(memory.measure(plan, node))
         why = servers.missing("wrk")
         if why:
-            return [*cached.not_measured(why), *miss.not_measured(why), *rows]
+            return [
+                *cached.not_measured(why),
+                counting.not_measured(why),
+                *miss.not_measured(why),
+                *rows,
+            ]
         _say("cached resolution")
         with _peers(directory, cores.serving) as (peers, absent):
             http = cached.measure(plan, node, peers, absent)
+        http.append(counting.measure(plan, directory, http))
         _say("miss path")
         return [*http, *miss.measure(plan, node, store, url, directory), *rows]
 

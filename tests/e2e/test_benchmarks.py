@@ -18,7 +18,7 @@ PEERS = {"nginx", "nginx_memory", "aiohttp", "aiohttp_uvloop"}
 COMPARED = {f"cached_{choice}_{peer}" for choice in ("uniform", "zipf") for peer in PEERS}
 ECHOES = {"udp_echo_batched", "udp_echo", "tcp_echo"}
 HANDLE = ECHOES | {"handle_udp"} | {f"handle_{echo}" for echo in ECHOES}
-EXPECTED = ALWAYS | PEERS | COMPARED | HANDLE | {"miss", "registration"}
+EXPECTED = ALWAYS | PEERS | COMPARED | HANDLE | {"miss", "registration", "counting"}
 
 
 @pytest.mark.timeout(300)
