@@ -14,6 +14,8 @@ from aiohttp import web
 from admin.console import front
 from admin.metrics import Node, RowsCollector, expose
 from admin.status import Status
+from registry.api import proxies
+from registry.networks import networks
 
 _COLLECTOR: web.AppKey[RowsCollector] = web.AppKey("collector", RowsCollector)
 _SHUTDOWN_SECONDS = 1.0
@@ -21,7 +23,11 @@ _SHUTDOWN_SECONDS = 1.0
 
 def make_control_app(status: Status) -> web.Application:
     """Return the application of the operator port."""
-    app = web.Application(client_max_size=front.MAX_FORM_BYTES)
+    trusted = networks(status.settings.trusted_proxies)
+    app = web.Application(
+        client_max_size=front.MAX_FORM_BYTES,
+        middlewares=[proxies.middleware(trusted)] if trusted else (),
+    )
     app[front.STATUS] = status
     app[_COLLECTOR] = RowsCollector(
         status.rows, Node(lambda: status.ready_workers, status.restarts)

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta, field
 
+from registry.networks import networks
+
 ENVIRONMENT = "IDNODE_"
 FILE = "idnode.toml"
 
@@ -82,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tls_cert: Path | None = None
     tls_key: Path | None = None
     plain_auth: bool = False
+    trusted_proxies: Annotated[str, Meta(max_length=2000)] = ""
     admin_port: Port = 8001
     handle_port: Port = 2641
     handle_address: Annotated[str, Meta(pattern=r"^[0-9a-fA-F.:]+$")] | None = None
@@ -145,6 +148,10 @@ def load(
     settings = Settings(**values)
     if settings.tls_key is not None and settings.tls_cert is None:
         raise SettingsError("tls_key: there is no tls_cert that it belongs to")
+    try:
+        networks(settings.trusted_proxies)
+    except ValueError as error:
+        raise SettingsError(f"trusted_proxies: {error}") from None
     names = ("data_dir", "tls_cert", "tls_key", "label_font", "log_key", "snms_key")
     paths = {name: getattr(settings, name) for name in names}
     found = {name: directory / path for name, path in paths.items() if path is not None}

@@ -14,6 +14,7 @@ from admin.waiting import wait
 from registry.api.app import make_app
 from registry.database import Database
 from registry.identities import Find
+from registry.networks import networks
 from registry.services import Registry
 from registry.snms import secrets as snms_secrets
 from registry.statistics.counter import Counter
@@ -84,7 +85,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         administrators=frozenset(filter(None, settings.handle_admins.split(","))),
         find=find,
     )
-    app = make_app(registry)
+    app = make_app(registry, networks(settings.trusted_proxies))
     rest = Rest(handle, Gate(registry, handle.guesses, plain=settings.plain_auth, find=find))
     add_routes(app, resolver, rest)
     rest.add_routes(app)

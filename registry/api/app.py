@@ -10,6 +10,7 @@ import uuid
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from protocol.errors import BodyTimeout, IdnodeError, MalformedRequest, TooLarge
 from registry.api import (
@@ -24,6 +25,7 @@ from registry.api import (
     openapi,
     prefixes,
     problems,
+    proxies,
     ranges,
     relations,
     snms,
@@ -33,6 +35,7 @@ from registry.api import (
     transparency,
 )
 from registry.api.requests import REGISTRY, REQUEST_ID, Handler
+from registry.networks import Networks
 from registry.services import Registry
 
 __all__ = ["MAX_BODY_BYTES", "REGISTRY", "make_app"]
@@ -49,12 +52,16 @@ _WRITES = ("PUT", "DELETE")
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 
 
-def make_app(registry: Registry) -> web.Application:
+def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
     """Return the application: /api/v1/*, the SNMS API, /openapi.json and /docs.
 
+    trusted: where proxies are that are believed whom a request is from; see proxies.py.
     Other parts may add routes; these too get problem+json for what aiohttp itself refuses.
     """
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_observe, _problems])
+    middlewares: list[Middleware] = [_observe, _problems]
+    if trusted:
+        middlewares.insert(0, proxies.middleware(trusted))
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=middlewares)
     app[REGISTRY] = registry
     app[exports.PLACES] = asyncio.Semaphore(exports.MAX_AT_ONCE)
     app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)

@@ -21,6 +21,7 @@ from registry.api.app import make_app
 from registry.credit_code import check_character
 from registry.database import Database
 from registry.metrics import Row, private_row
+from registry.networks import networks
 from registry.principals import SYSTEM
 from registry.schema import metadata
 from registry.services import Registry, Work
@@ -138,6 +139,7 @@ async def running(
     clock: Callable[[], float] = time.time,
     public_url: str | None = None,
     snms_key: bytes | None = SNMS_KEY,
+    trusted_proxies: str = "",
 ) -> AsyncIterator[Node]:
     """Run the registry on `database`."""
     async with database.begin() as connection:
@@ -154,7 +156,7 @@ async def running(
         public_url=public_url,
         snms_key=snms_key,
     )
-    client = TestClient(TestServer(make_app(registry)))
+    client = TestClient(TestServer(make_app(registry, networks(trusted_proxies))))
     await client.start_server()
     try:
         yield Node(client, database, row, operator, reviewer, changes)

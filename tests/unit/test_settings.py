@@ -48,6 +48,7 @@ def test_named_file_is_read(tmp_path: Path) -> None:
         ({"IDNODE_HANDLE_RESOLVER": "h:65536"}, ("IDNODE_HANDLE_RESOLVER", "h:65536")),
         ({"IDNODE_HTPP_PORT": "8000"}, ("IDNODE_HTPP_PORT", "no such setting")),
         ({"IDNODE_http_port": "8000"}, ("IDNODE_http_port", "no such setting")),
+        ({"IDNODE_TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.1/8"}, ("trusted_proxies", "10.0.0.1/8")),
         ({"IDNODE_CONFIG": "absent.toml"}, ("absent.toml",)),
     ],
 )
