@@ -29,6 +29,7 @@ from registry.api import (
     ranges,
     relations,
     snms,
+    snms_batches,
     snms_users,
     statistics,
     templates,
@@ -37,6 +38,7 @@ from registry.api import (
 from registry.api.requests import REGISTRY, REQUEST_ID, Handler
 from registry.networks import Networks
 from registry.services import Registry
+from registry.snms import batches
 
 __all__ = ["MAX_BODY_BYTES", "REGISTRY", "make_app"]
 
@@ -65,6 +67,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
     app[REGISTRY] = registry
     app[exports.PLACES] = asyncio.Semaphore(exports.MAX_AT_ONCE)
     app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
+    app[snms_batches.PLACES] = asyncio.Semaphore(batches.AT_ONCE)
     app.on_response_prepare.extend((_name_request, _close_if_late))
     for resource in (
         accounts,
@@ -81,6 +84,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         imports,
         snms_users,
         snms,
+        snms_batches,
         statistics,
     ):
         app.add_routes(resource.routes)

@@ -52,9 +52,6 @@ def answered(
                     "request_failed", request_id=_id(request), error=str(error), cause=cause
                 )
             return snms_answers.failed(error, writes=writes)
-        except web.HTTPRequestEntityTooLarge:
-            large = TooLarge(f"the body has more than {request.client_max_size} bytes")
-            return snms_answers.failed(large, writes=writes)
         except web.RequestPayloadError as error:
             unreadable = MalformedRequest(f"the body cannot be read: {error}")
             return snms_answers.failed(unreadable, writes=writes)
@@ -85,11 +82,19 @@ async def read_body(request: web.Request, type_: type[T], *, open_: bool = False
     """Read the body of a request. open_: it needs no bearer token. Raises InvalidValue."""
     if not open_:
         bearer(request)
+    return convert(decode_anything(await read_raw(request, request.client_max_size)), type_)
+
+
+async def read_raw(request: web.Request, maximum: int) -> bytes:
+    """Return the body of a request, JSON of at most `maximum` bytes. Raises TooLarge."""
     check_content_type(request)
-    raw = await read_whole(request)
+    try:
+        raw = await read_whole(request.clone(client_max_size=maximum))
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(f"the body has more than {maximum} bytes") from None
     if not raw:
         raise MalformedRequest("the body is empty")
-    return convert(decode_anything(raw), type_)
+    return raw
 
 
 async def token(request: web.Request) -> web.Response:

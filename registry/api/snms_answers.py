@@ -17,6 +17,7 @@ from aiohttp import web
 from protocol.errors import (
     AuthenticationFailed,
     AuthenticationNeeded,
+    Busy,
     HandleExists,
     HandleNotFound,
     IdnodeError,
@@ -41,6 +42,7 @@ class Status(IntEnum):
 _MESSAGES = {
     AuthenticationFailed: "用户名/密码错误！",
     AuthenticationNeeded: "没有登录，需要验证",
+    Busy: "系统繁忙",
     InsufficientPermission: "没有权限",
     HandleExists: "标识已存在",
     HandleNotFound: "没有找到标识",
@@ -62,7 +64,9 @@ def status_of(error: IdnodeError) -> Status:
         return Status.NOT_SIGNED_IN
     if isinstance(error, InsufficientPermission):
         return Status.NO_PERMISSION
-    return Status.INTERNAL_ERROR if error.http_status >= 500 else Status.REFUSED
+    if error.http_status < 500 or isinstance(error, Busy):  # nothing was begun
+        return Status.REFUSED
+    return Status.INTERNAL_ERROR
 
 
 def message_of(error: IdnodeError) -> str:

@@ -18,6 +18,8 @@ MAX_HANDLE, MAX_VERSION, MAX_TYPE, MAX_VALUE = 255, 128, 128, 255
 
 MAX_AUTH = 255
 
+Handle = Annotated[str, Meta(min_length=1, max_length=MAX_HANDLE)]
+
 
 class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename="camel"):
     """Anything that a client sends."""
@@ -49,7 +51,7 @@ class SnmsValue(Wire, frozen=True):
 class SnmsRecord(Wire, frozen=True):
     """An identifier to register or to replace."""
 
-    handle: Annotated[str, Meta(min_length=1, max_length=MAX_HANDLE)]
+    handle: Handle
     template_version: Annotated[str, Meta(min_length=1, max_length=MAX_VERSION)]
     value: list[SnmsValue]
     code: Any = None
@@ -59,7 +61,7 @@ class SnmsRecord(Wire, frozen=True):
 class SnmsHandle(Wire, frozen=True):
     """An identifier to delete."""
 
-    handle: Annotated[str, Meta(min_length=1, max_length=MAX_HANDLE)]
+    handle: Handle
 
 
 class SnmsToken(msgspec.Struct, frozen=True):

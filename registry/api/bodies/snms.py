@@ -34,6 +34,35 @@ class SnmsTokenAnswer(msgspec.Struct, frozen=True):
     data: SnmsToken | None
 
 
+class SnmsOutcome(msgspec.Struct, frozen=True):
+    """What became of one item of a batch. msg: success, or why not."""
+
+    handle: str
+    msg: str
+
+
+class SnmsDeletion(SnmsOutcome, frozen=True):
+    """What became of one identifier to delete. code: as status."""
+
+    code: Status
+
+
+class SnmsBatchAnswer(msgspec.Struct, frozen=True):
+    """An answer with the outcome of each item, in the order of the request."""
+
+    message: str
+    status: Status
+    data: list[SnmsOutcome] | None
+
+
+class SnmsDeletionAnswer(msgspec.Struct, frozen=True):
+    """An answer with the outcome of each identifier to delete, in the order of the request."""
+
+    message: str
+    status: Status
+    data: list[SnmsDeletion] | None
+
+
 class SnmsDetailAnswer(msgspec.Struct, frozen=True):
     """An answer with what is registered of an identifier."""
 

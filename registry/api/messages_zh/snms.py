@@ -14,5 +14,8 @@ SENTENCES = {
     "a prefix handle is not the identifier of an object": "前缀标识不是对象的标识",
     "{} is registered already": "{} 已注册",
     "{} is being changed by others; try again": "{} 正在被他人修改,请重试",
+    # registry.api.snms_batches
+    "a batch {} at most {} identifiers": "批量{}最大支持{}条",
+    "the node works on as many batches as it does at once": "批量请求过多,请稍后重试",
     "index {} is reserved for the template": "非法操作,索引{}为模板的预留索引",
 }

@@ -78,7 +78,13 @@ def _get_token(path: str, name: str, summary: str, summary_zh: str) -> Operation
 
 
 def _write(  # noqa: PLR0917
-    method: str, path: str, name: str, summary: str, summary_zh: str, request: object
+    method: str,
+    path: str,
+    name: str,
+    summary: str,
+    summary_zh: str,
+    request: object,
+    answer: object = bodies.SnmsAnswer,
 ) -> Operation:
     return Operation(
         method,
@@ -88,7 +94,7 @@ def _write(  # noqa: PLR0917
         summary_zh,
         _TOKEN,
         {
-            200: Answers("Done, or why not", bodies.SnmsAnswer),
+            200: Answers("Done, or why not", answer),
             504: Answers("Perhaps done", bodies.SnmsAnswer),
         },
         request=request,
@@ -125,4 +131,31 @@ OPERATIONS = (
     _write("POST", _DATA, "snmsCreate", "Register an identifier", "注册标识", wire.SnmsRecord),
     _write("PUT", _DATA, "snmsUpdate", "Replace an identifier", "更新标识", wire.SnmsRecord),
     _write("DELETE", _DATA, "snmsDelete", "Delete an identifier", "删除标识", wire.SnmsHandle),
+    _write(
+        "POST",
+        f"{_DATA}/batchCreate",
+        "snmsBatchCreate",
+        "Register up to 2000 identifiers, each by itself",
+        "批量注册标识",
+        list[wire.SnmsRecord],
+        bodies.SnmsBatchAnswer,
+    ),
+    _write(
+        "PUT",
+        f"{_DATA}/batchUpdate",
+        "snmsBatchUpdate",
+        "Replace up to 2000 identifiers, each by itself",
+        "批量更新标识",
+        list[wire.SnmsRecord],
+        bodies.SnmsBatchAnswer,
+    ),
+    _write(
+        "DELETE",
+        f"{_DATA}/batchDelete",
+        "snmsBatchDelete",
+        "Delete up to 2000 identifiers, each by itself",
+        "批量删除标识",
+        list[wire.Handle],
+        bodies.SnmsDeletionAnswer,
+    ),
 )

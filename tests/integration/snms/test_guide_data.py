@@ -1,6 +1,7 @@
 """Each request and response of the guide about identifiers is answered as it is written there.
 
-The examples stand in guide_data.json (id-guide, docs/dev-tools/snms), each with its pages.
+The examples stand in guide_data.json (id-guide, docs/dev-tools/snms), each with its pages. The
+prefix 88.101.0042 of some is written 88.101.42 here: no part of a prefix begins with 0.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from tests.integration.registry_client import Node
 from tests.integration.snms import support
 from tests.integration.snms.support import Client, record
 
-EXAMPLES = json.loads(Path(__file__).with_name("guide_data.json").read_text(encoding="utf-8"))
+_FILE = Path(__file__).with_name("guide_data.json")
+EXAMPLES = json.loads(_FILE.read_text(encoding="utf-8").replace("88.101.0042", "88.101.42"))
 
 Given = Callable[[Client], Awaitable[Any]]
 
@@ -34,6 +36,12 @@ GIVEN: dict[str, Given] = {
     "88.1021.150/xx002 is registered": _registered(
         record("88.1021.150/xx002", "1.0", (2000, "name", "before"))
     ),
+    "88.101.42/001 and 002 are registered": _registered(
+        record("88.101.42/001", "1.0.0"), record("88.101.42/002", "1.0.0")
+    ),
+    "86.709.612/cc and cc1 are registered": _registered(
+        record("86.709.612/cc", "1.0"), record("86.709.612/cc1", "1.0")
+    ),
 }
 
 
@@ -43,6 +51,8 @@ async def client(node: Node) -> Client:
     prefixes = ("88.1021.150", "88.101.42", "86.709.612", "88.709.911")
     enterprise_id, key = await support.enterprise(node, 1, *prefixes)
     await support.template(node, "88.1021.150", key, "1.0", "name")
+    await support.template(node, "88.101.42", key, "1.0.0", "URL", "URL2")
+    await support.template(node, "86.709.612", key, "1.0", "name")
     await support.user(node, enterprise_id)
     return await Client(node).sign_in()
 

@@ -25,6 +25,9 @@ CASES: dict[str, tuple[str, Body | None]] = {
     "snmsDetail": ("?handle={prefix}/SN-1", None),
     "snmsCreate": ("", lambda prefix: _record(prefix) | {"handle": f"{prefix}/NEW"}),
     "snmsUpdate": ("", _record),
+    "snmsBatchCreate": ("", lambda prefix: [_record(prefix) | {"handle": f"{prefix}/NEW-2"}]),
+    "snmsBatchUpdate": ("", lambda prefix: [_record(prefix)]),
+    "snmsBatchDelete": ("", lambda prefix: [f"{prefix}/NEW", f"{prefix}/NEW-2"]),
     "snmsDelete": ("", lambda prefix: {"handle": f"{prefix}/SN-1"}),
 }
 OPEN = {"snmsToken", "snmsTokenHashed"}
@@ -58,7 +61,11 @@ async def test_no_operation_reaches_another_enterprise(node: Node) -> None:
             sent = None if body is None else body(own.prefix)
             http, answer = await client.ask(method, aimed, sent)
             print(f"{name:16} {method:7} {aimed:55} {answer['status']} {answer['message']}")
-            assert (http, answer["status"], answer["message"]) == (200, -3, "没有权限"), operation
+            if operation.startswith("snmsBatch"):
+                assert (http, answer["status"]) == (200, 1)
+                assert {item["msg"] for item in answer["data"]} == {"没有权限"}, operation
+            else:
+                assert (http, answer["status"], answer["message"]) == (200, -3, "没有权限")
             assert own.mark not in str(answer)
     after = await node.call("GET", f"/identifiers/{own.prefix}/SN-1", own.key)
     assert before[:2] == after[:2]
@@ -68,3 +75,5 @@ async def test_no_operation_reaches_another_enterprise(node: Node) -> None:
         sent = None if body is None else body(stranger.prefix)
         answer = await client.must(method, path + query.format(prefix=stranger.prefix), sent)
         assert answer, operation
+        if operation.startswith("snmsBatch"):
+            assert {item["msg"] for item in answer} == {"success"}, operation
