@@ -16,11 +16,23 @@ import msgspec
 
 from protocol import typed
 from protocol.errors import InvalidValue, ResponseCode
-from protocol.values import DEFAULT_PERMISSIONS, DEFAULT_TTL, HandleValue, Reference
+from protocol.values import (
+    DEFAULT_PERMISSIONS,
+    DEFAULT_TTL,
+    PARTNERS,
+    PRIVATE,
+    PUBLIC,
+    PUBLIC_READ,
+    HandleValue,
+    Reference,
+)
 
 CONTENT_TYPE = "application/json;charset=UTF-8"
 
-_MEMBERS = {"index", "type", "data", "ttl", "timestamp", "permissions", "references"}
+DEFAULT_PARTNERS = ("group:partners",)
+"""Whom a value is for whose access says ``partners`` and names none."""
+
+_MEMBERS = {"index", "type", "data", "ttl", "timestamp", "permissions", "references", "access"}
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _encode = msgspec.json.encode
 
@@ -43,6 +55,14 @@ def encode_value(value: HandleValue) -> dict[str, Any]:
     return result
 
 
+def encode_stored(value: HandleValue) -> dict[str, Any]:
+    """Return one value as the registry stores it and shows it to its owner: with its partners."""
+    result = encode_value(value)
+    if value.partners:
+        result["access"] = {"audience": PARTNERS, "partners": list(value.partners)}
+    return result
+
+
 def _encode_data(type_: str, data: bytes) -> dict[str, Any]:
     structured = typed.to_json(type_, data)
     if structured is not None:
@@ -60,8 +80,9 @@ def _encode_data(type_: str, data: bytes) -> dict[str, Any]:
 def decode_value(value: object, *, timestamp: int | None = None) -> HandleValue:
     """Read one value. `timestamp` (Unix seconds) replaces the one given.
 
-    Raises InvalidValue with the field for an unknown member, a wrong type or bad data. The
-    rules on ranges and on values among themselves are in values.check_values.
+    Where ``access`` is left out, the permissions say whether the value is for everybody or for its
+    owner alone. Raises InvalidValue with the field for an unknown member, a wrong type or bad data.
+    The rules on ranges and on values among themselves are in values.check_values.
     """
     if not isinstance(value, Mapping):
         raise InvalidValue("a value is a JSON object")
@@ -70,6 +91,7 @@ def decode_value(value: object, *, timestamp: int | None = None) -> HandleValue:
             raise InvalidValue("unknown member", field=str(name))
     ttl, absolute = _decode_ttl(value.get("ttl", DEFAULT_TTL))
     stamp = _decode_time(value.get("timestamp", "1970-01-01T00:00:00Z"), "timestamp")
+    permissions, partners = _decode_access(value)
     return HandleValue(
         index=_number(value, "index"),
         type=_text(value, "type"),
@@ -77,8 +99,9 @@ def decode_value(value: object, *, timestamp: int | None = None) -> HandleValue:
         ttl=ttl,
         ttl_absolute=absolute,
         timestamp=stamp if timestamp is None else timestamp,
-        permissions=_decode_permissions(value.get("permissions")),
+        permissions=permissions,
         references=_decode_references(value.get("references", [])),
+        partners=partners,
     )
 
 
@@ -173,6 +196,42 @@ def _decode_permissions(permissions: object) -> int:
     if not isinstance(permissions, str) or len(permissions) != 4 or permissions.strip("01"):
         raise InvalidValue("not four characters 0 or 1, such as 1110", field="permissions")
     return int(permissions, 2)
+
+
+def _decode_access(value: Mapping[str, Any]) -> tuple[int, tuple[str, ...]]:
+    """Return the permissions of a value and its partners."""
+    permissions = _decode_permissions(value.get("permissions"))
+    access = value.get("access")
+    if access is None:
+        return permissions, ()
+    if not isinstance(access, Mapping) or not {"audience"} <= set(access) <= _ACCESS:
+        raise InvalidValue("not an object of audience and partners", field="access")
+    audience, partners = access["audience"], access.get("partners")
+    if audience not in (PUBLIC, PARTNERS, PRIVATE):
+        raise InvalidValue("not public, partners or private", field="access.audience")
+    if (partners is not None) and (audience != PARTNERS):
+        raise InvalidValue("are only for the audience partners", field="access.partners")
+    if "permissions" in value and bool(permissions & PUBLIC_READ) != (audience == PUBLIC):
+        raise InvalidValue(
+            "public read, the third of them, differs from access", field="permissions"
+        )
+    if audience == PUBLIC:
+        return permissions, ()
+    named = _decode_partners(partners) if audience == PARTNERS else ()
+    return permissions & ~PUBLIC_READ, named
+
+
+_ACCESS = {"audience", "partners"}
+
+
+def _decode_partners(partners: object) -> tuple[str, ...]:
+    if partners is None:
+        return DEFAULT_PARTNERS
+    if not isinstance(partners, list) or not all(isinstance(one, str) for one in partners):
+        raise InvalidValue("not a list of names", field="access.partners")
+    if not partners:
+        raise InvalidValue("name one, or leave it out for group:partners", field="access.partners")
+    return tuple(partners)
 
 
 def _decode_references(references: object) -> tuple[Reference, ...]:

@@ -15,6 +15,12 @@ MAX_DATA_BYTES = 65_536
 MAX_VALUES = 2048
 """Values of one identifier (limit of the reference server for one response)."""
 
+MAX_PARTNERS = 100
+"""Partners that one value is shown to; a group of them counts as one."""
+
+PUBLIC, PARTNERS, PRIVATE = "public", "partners", "private"
+"""Audiences: everybody; who owns the value and those it names; who owns it alone."""
+
 ADMIN_READ, ADMIN_WRITE, PUBLIC_READ, PUBLIC_WRITE = 8, 4, 2, 1
 DEFAULT_PERMISSIONS = ADMIN_READ | ADMIN_WRITE | PUBLIC_READ
 DEFAULT_TTL = 86_400
@@ -38,6 +44,8 @@ class HandleValue:
     ttl: seconds a resolver may keep it, or, if `ttl_absolute`, the Unix time at which it ends.
     timestamp: Unix seconds of the last change; set by the server.
     permissions: the sum of ADMIN_READ 8, ADMIN_WRITE 4, PUBLIC_READ 2, PUBLIC_WRITE 1.
+    partners: who may read it where not everybody may, see registry/access.py. It stays on this
+        node: the protocols that carry values have no place for it.
     """
 
     index: int
@@ -48,11 +56,19 @@ class HandleValue:
     timestamp: int = 0
     permissions: int = DEFAULT_PERMISSIONS
     references: tuple[Reference, ...] = field(default=())
+    partners: tuple[str, ...] = field(default=())
 
     @property
     def public(self) -> bool:
         """Whether anyone may read it."""
         return bool(self.permissions & PUBLIC_READ)
+
+    @property
+    def audience(self) -> str:
+        """Whom it is for: PUBLIC, PARTNERS or PRIVATE."""
+        if self.public:
+            return PUBLIC
+        return PARTNERS if self.partners else PRIVATE
 
 
 def check_values(values: Sequence[HandleValue]) -> None:
@@ -86,6 +102,11 @@ def _check_value(value: HandleValue) -> None:
         raise InvalidValue(f"a ttl is 0 to {MAX_TTL}", field="ttl")
     if not 0 <= value.permissions <= 15:
         raise InvalidValue("permissions are four bits", field="permissions")
+    if len(value.partners) > MAX_PARTNERS:
+        raise InvalidValue(
+            f"a value has at most {MAX_PARTNERS} partners; more make a group",
+            field="access.partners",
+        )
     for position, reference in enumerate(value.references):
         place = f"references[{position}]"
         if not 0 <= reference.index <= MAX_INDEX:

@@ -30,9 +30,10 @@ from protocol.handle.admin import (
     decode_admin,
     decode_value_list,
 )
-from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier, fold
+from protocol.identifier import Identifier, fold
 from protocol.values import Reference
 from registry import stored
+from registry.access import handle_of, identity_name
 from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import APPLICATION, IDENTITY, OPERATOR, Principal
@@ -60,12 +61,12 @@ class Identity:
     @property
     def key(self) -> str:
         """The form that is equal for all spellings of one identity."""
-        return f"{self.index}:{_key(self.handle)}"
+        return identity_name(self.index, self.handle)
 
 
 def _key(handle: str) -> str:
     """Return the canonical form of a handle, of anything that stands where one should too."""
-    return fold(handle if "/" in handle else f"{PREFIX_HANDLE_PREFIX}/{handle}")
+    return fold(handle_of(handle))
 
 
 async def authorise(

@@ -26,7 +26,7 @@ from protocol.errors import (
 )
 from protocol.identifier import Identifier
 from protocol.values import MAX_VALUES, HandleValue, check_values
-from registry import audit
+from registry import access, audit
 from registry import identifier_statements as statements
 from registry.prefix_handles import owner_prefix
 from registry.prefixes import ACTIVE, HOSTED
@@ -192,12 +192,12 @@ def decode(work: Work, values: object) -> Sequence[HandleValue]:
     """Read a list of Handle JSON values. Raises InvalidValue with the field."""
     decoded = json_api.decode_values(values, timestamp=int(work.now.timestamp()))
     check_values(decoded)
-    return decoded
+    return access.checked(decoded)
 
 
 def encode(values: Iterable[HandleValue]) -> list[dict[str, Any]]:
     """Return values as they are stored. Raises InvalidValue where they are too many or too long."""
-    return _bounded([json_api.encode_value(value) for value in values])
+    return _bounded([json_api.encode_stored(value) for value in values])
 
 
 def _bounded(values: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -229,6 +229,24 @@ identifier_history = sa.Table(
 that holds now stands in `identifiers` alone. A version held from `valid_from`, included, until
 `valid_to`, not included."""
 
+partner_groups = sa.Table(
+    "partner_groups",
+    metadata,
+    sa.Column(
+        "enterprise_id", pg.UUID(as_uuid=True), sa.ForeignKey("enterprises.id"), primary_key=True
+    ),
+    sa.Column("name", Name, primary_key=True),
+    sa.Column("members", pg.ARRAY(Name), nullable=False),
+    sa.Column(
+        "version", sa.BigInteger, nullable=False, server_default=identifier_version.next_value()
+    ),
+    _created(),
+    _updated(),
+    sa.Index("partner_groups_members", "members", postgresql_using="gin"),
+)
+"""Partners under one name, kept by the enterprise whose values name them; see registry/access.py.
+`members` are enterprises and identities in their canonical form."""
+
 relation_version = sa.Sequence("relation_version", metadata=metadata)
 
 relations = sa.Table(

@@ -59,19 +59,17 @@ class Answer:
     http: the end of an HTTP response, from the number of Content-Length on.
     spelling: the identifier as registered, if it can stand in a URL and in JSON as it is; else
         None, and the short path leaves the answer alone.
-    restricted: the identifier has values besides, that are not for everybody.
     wire: the end of its answer in the Handle protocol (transports/handle_short.py), made when it
         is first asked for there.
     seen: asked for since the hand of the clock last passed.
     """
 
-    __slots__ = ("http", "prefix", "restricted", "seen", "spelling", "wire")
+    __slots__ = ("http", "prefix", "seen", "spelling", "wire")
 
     def __init__(self, http: bytes, spelling: bytes | None, prefix: Prefix) -> None:
         self.http = http
         self.spelling = spelling
         self.prefix = prefix
-        self.restricted = False
         self.seen = False
         self.wire: bytes | None = None
 

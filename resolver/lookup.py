@@ -22,6 +22,7 @@ from protocol.errors import (
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from protocol.values import HandleValue
 from registry import store
+from registry.access import EVERYBODY, visible
 from registry.database import Database, unavailable
 from registry.metrics import Row
 from registry.prefix_handles import owner_prefix
@@ -338,15 +339,13 @@ class Resolver:
 
 
 def encode(spelling: str, key: bytes, values: Sequence[HandleValue], prefix: Prefix) -> Answer:
-    """Make the answer that everybody may see: the values with public read permission."""
-    body = json_api.answer(spelling, [value for value in values if value.public])
+    """Make the answer that everybody may see. Nothing else is ever cached."""
+    body = json_api.answer(spelling, visible(values, EVERYBODY))
     octets = spelling.encode()
     plain = _PLAIN_SPELLING.fullmatch(octets) is not None
     # Most are registered in their canonical spelling: then one object serves as both.
     kept = (key if octets == key else octets) if plain else None
-    answer = Answer(b"%d\r\n\r\n%b" % (len(body), body), kept, prefix)
-    answer.restricted = not all(value.public for value in values)
-    return answer
+    return Answer(b"%d\r\n\r\n%b" % (len(body), body), kept, prefix)
 
 
 def _retrieve(future: asyncio.Future[Answer | Referral]) -> None:

@@ -9,11 +9,10 @@ from json.encoder import encode_basestring as quote
 
 from protocol import json_api
 from protocol.errors import InvalidValue
-from protocol.values import DEFAULT_TTL, MAX_TTL, check_values
+from protocol.values import DEFAULT_TTL, MAX_TTL, PUBLIC, check_values
 from registry.imports.readers import Unreadable
 from registry.imports.rows import (
     PLAIN_LENGTH,
-    RESTRICTED,
     Line,
     Parse,
     RowError,
@@ -43,7 +42,7 @@ class _Column:
     type: str
     head: str
     plain: bool
-    restricted: bool
+    audience: str
 
 
 def csv_parser(header: Sequence[str], prefix: str | None, checker: Checker | None = None) -> Parse:
@@ -117,8 +116,8 @@ def _value_columns(names: list[str], checker: Checker | None) -> list[_Column]:
                 f"the column {name!r} has index {index}, as {by_index[index]!r} has already"
             )
         by_index[index] = name
-        restricted = checker is not None and index in checker.restricted
-        columns.append(_value_column(position, name, index, type_, restricted))
+        audience = PUBLIC if checker is None else checker.audience(index)
+        columns.append(_value_column(position, name, index, type_, audience))
     return columns
 
 
@@ -136,13 +135,13 @@ def _place(name: str, number: int, checker: Checker | None) -> tuple[int, str]:
     return int(match[1] or number), match[2]
 
 
-def _value_column(position: int, name: str, index: int, type_: str, restricted: bool) -> _Column:
+def _value_column(position: int, name: str, index: int, type_: str, audience: str) -> _Column:
     try:
         check_values([json_api.decode_value({"index": index, "type": type_, "data": ""})])
     except InvalidValue as error:
         raise Unreadable(f"the column {name!r} is not TYPE or index:TYPE: {error.detail}") from None
-    head = head_of(index, type_, restricted)
-    return _Column(position, name, index, type_, head, is_plain(type_), restricted)
+    head = head_of(index, type_, audience)
+    return _Column(position, name, index, type_, head, is_plain(type_), audience)
 
 
 def _ttl(cell: str) -> int:
@@ -154,9 +153,13 @@ def _ttl(cell: str) -> int:
 
 
 def _any_cell(column: _Column, cell: str, ttl: int, stamp: str) -> str:
-    value = {"index": column.index, "type": column.type, "data": cell, "ttl": ttl}
-    if column.restricted:
-        value["permissions"] = RESTRICTED
+    value = {
+        "index": column.index,
+        "type": column.type,
+        "data": cell,
+        "ttl": ttl,
+        "access": {"audience": column.audience},
+    }
     try:
         (text,) = encoded_values(decoded_values([value]), stamp)
     except InvalidValue as error:

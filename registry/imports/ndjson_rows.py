@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from protocol.errors import IdnodeError, InvalidValue
-from protocol.values import DEFAULT_TTL, MAX_INDEX, MAX_TTL
+from protocol.values import DEFAULT_TTL, MAX_INDEX, MAX_TTL, PUBLIC
 from registry.imports.rows import (
     PLAIN_LENGTH,
     Line,
@@ -127,18 +127,15 @@ def _check_in_place(checker: Checker, texts: Sequence[Text]) -> Sequence[Target]
 
 def _plain_values(row: _Row, stamp: str, checker: Checker | None) -> list[str] | None:
     """Return the stored JSON of each value; None if one is not plain, or an index stands twice."""
-    restricted = _NONE if checker is None else checker.restricted
     values = []
     for value in row.values:
         text = value.data.value
         if not is_plain(value.type) or "\0" in text:
             return None
-        head = head_of(value.index, value.type, value.index in restricted)
+        audience = PUBLIC if checker is None else checker.audience(value.index)
+        head = head_of(value.index, value.type, audience)
         values.append(f'{head}{quote(text)}}},"ttl":{value.ttl},"timestamp":"{stamp}"}}')
     return values if len({value.index for value in row.values}) == len(values) else None
-
-
-_NONE: frozenset[int] = frozenset()
 
 
 def _decode_any(line: bytes) -> _AnyRow:

@@ -22,10 +22,14 @@ from protocol.typed import JSON_FORMAT
 from protocol.values import (
     DEFAULT_PERMISSIONS,
     MAX_DATA_BYTES,
+    PARTNERS,
+    PRIVATE,
+    PUBLIC,
     PUBLIC_READ,
     HandleValue,
     check_values,
 )
+from registry import access
 from registry.identifiers import MAX_VALUES_BYTES
 from registry.templates.checker import Checker, Text
 from registry.templates.names import check_not_reserved
@@ -36,8 +40,14 @@ COLUMNS = ("prefix", "suffix_key", "suffix", "values", "template")
 PLAIN_LENGTH = MAX_DATA_BYTES // 4
 """Characters that are within the limit of data whatever they are."""
 
-RESTRICTED = f"{DEFAULT_PERMISSIONS & ~PUBLIC_READ:04b}"
-"""Permissions of values that are not for everybody, in Handle JSON."""
+_RESTRICTED = f'"permissions":"{DEFAULT_PERMISSIONS & ~PUBLIC_READ:04b}",'
+_PARTNERS = msgspec.json.encode({"audience": PARTNERS, "partners": json_api.DEFAULT_PARTNERS})
+_ACCESS = {
+    PUBLIC: "",
+    PARTNERS: f'{_RESTRICTED}"access":{_PARTNERS.decode()},',
+    PRIVATE: _RESTRICTED,
+}
+"""What the stored JSON of a value says of its audience."""
 
 # A suffix that is right under any prefix: short, visible ASCII, no space at an end, not reserved.
 _is_ordinary = re.compile(r"(?!(?i:template/))[!-~](?:[ -~]{0,125}[!-~])?").fullmatch
@@ -87,10 +97,10 @@ Raises RowError, and NotRead where the row names a template that is still to be 
 
 
 @lru_cache(4096)
-def head_of(index: int, type_: str, restricted: bool) -> str:
-    """Return the stored JSON of a string value up to the string. restricted: not for everybody."""
-    more = f'"permissions":"{RESTRICTED}",' if restricted else ""
-    return f'{{"index":{index},"type":{quote(type_)},{more}"data":{{"format":"string","value":'
+def head_of(index: int, type_: str, audience: str) -> str:
+    """Return the stored JSON of a string value for `audience` up to the string."""
+    head = f'{{"index":{index},"type":{quote(type_)},{_ACCESS[audience]}'
+    return f'{head}"data":{{"format":"string","value":'
 
 
 @lru_cache(4096)
@@ -108,12 +118,12 @@ def decoded_values(values: object) -> Sequence[HandleValue]:
     """Read values of any kind. Raises InvalidValue."""
     decoded = json_api.decode_values(values, timestamp=0)
     check_values(decoded)
-    return decoded
+    return access.checked(decoded)
 
 
 def encoded_values(values: Iterable[HandleValue], stamp: str) -> list[str]:
     """Return the stored JSON of each value."""
-    encoded = (json_api.encode_value(value) | {"timestamp": stamp} for value in values)
+    encoded = (json_api.encode_stored(value) | {"timestamp": stamp} for value in values)
     return [msgspec.json.encode(value).decode() for value in encoded]
 
 

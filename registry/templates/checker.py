@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 from protocol.errors import InvalidValue
 from protocol.identifier import Identifier, fold
+from protocol.json_api import DEFAULT_PARTNERS
 from protocol.values import PUBLIC_READ, HandleValue
 from registry.templates.definition import (
     FIRST_INDEX,
+    PARTNERS,
     PUBLIC,
     Definition,
     IdentifierData,
@@ -157,13 +159,21 @@ class Checker:
         return self._audiences.get(index, PUBLIC)
 
     def restrict(self, values: Iterable[HandleValue]) -> list[HandleValue]:
-        """Return the values, without PUBLIC_READ where they are not for everybody."""
+        """Return the values, for the audiences that the template says where they are for more.
+
+        A value that is not for everybody stays as it is: it says itself whom it is for.
+        """
         return [
-            dataclasses.replace(value, permissions=value.permissions & ~PUBLIC_READ)
-            if value.index in self.restricted
-            else value
+            self._restricted(value) if value.public and value.index in self.restricted else value
             for value in values
         ]
+
+    def _restricted(self, value: HandleValue) -> HandleValue:
+        return dataclasses.replace(
+            value,
+            permissions=value.permissions & ~PUBLIC_READ,
+            partners=DEFAULT_PARTNERS if self._audiences[value.index] == PARTNERS else (),
+        )
 
     def to_be_registered(self, values: Iterable[Text]) -> list[tuple[int, Identifier]]:
         """Return the identifiers that must be registered at this node, each with its index.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,15 +18,15 @@ from protocol import json_api
 from protocol.errors import (
     HandleExists,
     HandleNotFound,
-    IdnodeError,
     PreconditionFailed,
     ProtocolError,
     ResponseCode,
 )
 from protocol.handle.admin import Permission
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
-from protocol.values import ADMIN_READ, HandleValue
-from registry import admins, identifiers, stored
+from protocol.values import HandleValue
+from registry import admins, identifiers, requesters, stored
+from registry.access import visible
 from registry.admins import Identity
 from registry.identifiers import Condition
 from registry.principals import Principal
@@ -34,7 +34,6 @@ from registry.services import Registry, Work, work_as
 from resolver.handle import changes
 
 _ABSENT, _ANY = Condition(none_match=("*",)), Condition()
-_NOT_ALLOWED = (ResponseCode.INVALID_ADMIN, ResponseCode.INSUFFICIENT_PERMISSION)
 
 Json: TypeAlias = list[dict[str, Any]]
 """Values in Handle JSON, as the registry takes them."""
@@ -55,15 +54,15 @@ class Administrator:
     async def put(self, identifier: Identifier, values: Json, *, overwrite: bool) -> bool:
         """Create or replace an identifier; return whether it was created.
 
-        A replaced one keeps its template. Raises HandleExists without `overwrite`, and as
-        registry.identifiers.put does.
+        A replaced one keeps its template, and the partners of values that say nothing of theirs.
+        Raises HandleExists without `overwrite`, and as registry.identifiers.put does.
         """
-        after = _decoded(values)
+        given = _Given.read(values)
 
         def needs(before: Values | None) -> Permission:
             if before is None or not overwrite:
                 return to_create(identifier)
-            return _needed(before, after)
+            return _needed(before, given.after(before))
 
         async with self._work(identifier, needs) as (work, before):
             if before is not None and not overwrite:
@@ -75,7 +74,7 @@ class Administrator:
                 _, created = await identifiers.put(
                     work,
                     identifier,
-                    values=values,
+                    values=_stored(given.after(before or {}).values()),
                     template=template,
                     when=_ABSENT if before is None else _ANY,
                 )
@@ -89,14 +88,15 @@ class Administrator:
         Raises HandleNotFound, ProtocolError with code 201 without `overwrite`, and as
         registry.identifiers.patch does.
         """
-        added = _decoded(values)
+        given = _Given.read(values)
 
         def needs(before: Values | None) -> Permission:
             old = _registered(identifier, before)
-            return _needed(old, {**old, **added})
+            return _needed(old, {**old, **given.after(old)})
 
         async with self._work(identifier, needs) as (work, before):
             old = _registered(identifier, before)
+            added = given.after(old)
             there = old.keys() & added.keys()
             if there and not overwrite:
                 raise changes.conflict(min(there))
@@ -112,14 +112,17 @@ class Administrator:
         Raises HandleNotFound, ProtocolError with code 200 for an index that is not there, and as
         registry.identifiers.patch does.
         """
-        changed = _decoded(values)
+        given = _Given.read(values)
 
         def needs(before: Values | None) -> Permission:
             old = _registered(identifier, before)
+            changed = given.after(old)
             return _needed(old, {index: changed.get(index, one) for index, one in old.items()})
 
         async with self._work(identifier, needs) as (work, before):
-            _all_there(_registered(identifier, before), changed)
+            old = _registered(identifier, before)
+            changed = given.after(old)
+            _all_there(old, changed)
             await _patch(work, identifier, values=changed.values())
 
     async def remove(self, identifier: Identifier, indexes: Iterable[int]) -> None:
@@ -156,22 +159,18 @@ class Administrator:
             await self._authorise(connection, Permission.LIST_HANDLES, stored.prefix_handle(prefix))
             return await stored.page(connection, prefix, offset=offset, limit=limit)
 
-    async def check_may_read(self, identifier: Identifier) -> None:
-        """Raise, as registry.admins.authorise does, unless all values may be read."""
-        async with self.registry.database.begin() as connection:
-            await self._authorise(connection, Permission.READ_VALUE, identifier)
-
     async def hidden(self, identifier: Identifier) -> list[HandleValue]:
-        """Return the values that are not public, if the identity may read them; else none."""
-        try:
-            await self.check_may_read(identifier)
-        except IdnodeError as error:
-            if error.response_code not in _NOT_ALLOWED:
-                raise
-            return []
+        """Return the values that not everybody may see, as far as the identity may."""
         async with self.registry.database.begin() as connection:
+            requester = await requesters.of_identity(
+                connection,
+                self.identity,
+                identifier,
+                administrators=self.node_administrators,
+                node_prefix=self.registry.node_prefix,
+            )
             values = await stored.read(connection, identifier)
-        return [one for one in values or () if not one.public and one.permissions & ADMIN_READ]
+        return [one for one in visible(values or (), requester) if not one.public]
 
     @contextlib.asynccontextmanager
     async def node_work(self) -> AsyncIterator[Work]:
@@ -238,8 +237,30 @@ def _needed(before: Values, after: Values) -> Permission:
     return changes.needed(before, after) or Permission.MODIFY_VALUE
 
 
-def _decoded(values: Json) -> dict[int, HandleValue]:
-    return changes.by_index(json_api.decode_values(values))
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Values that are to be written. silent: the indexes of those that say nothing of access."""
+
+    values: Values
+    silent: frozenset[int]
+
+    @classmethod
+    def read(cls, values: Json) -> _Given:
+        decoded = changes.by_index(json_api.decode_values(values))
+        return cls(decoded, frozenset(one["index"] for one in values if "access" not in one))
+
+    def after(self, before: Values) -> dict[int, HandleValue]:
+        """Return what they will be in the place of `before`.
+
+        A value that says nothing of its partners, as no message of the Handle protocol can, keeps
+        those of the value whose place it takes, unless it is for everybody now.
+        """
+        return {index: self._kept(one, before.get(index)) for index, one in self.values.items()}
+
+    def _kept(self, value: HandleValue, old: HandleValue | None) -> HandleValue:
+        if old is None or value.public or value.index not in self.silent:
+            return value
+        return replace(value, partners=old.partners)
 
 
 def _registered(identifier: Identifier, values: Values | None) -> Values:
@@ -255,6 +276,10 @@ def _all_there(old: Values, indexes: Iterable[int]) -> None:
         )
 
 
+def _stored(values: Iterable[HandleValue]) -> Json:
+    return [json_api.encode_stored(value) for value in values]
+
+
 async def _patch(
     work: Work,
     identifier: Identifier,
@@ -265,7 +290,7 @@ async def _patch(
     await identifiers.patch(
         work,
         identifier,
-        values=[json_api.encode_value(value) for value in values],
+        values=_stored(values),
         remove=remove,
         when=_ANY,
     )

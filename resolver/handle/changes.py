@@ -41,6 +41,7 @@ def _untimed(value: HandleValue | None) -> tuple[object, ...] | None:
         value.ttl_absolute,
         value.permissions,
         value.references,
+        value.partners,
     )
 
 

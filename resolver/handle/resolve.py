@@ -11,6 +11,7 @@ from protocol.handle.requests import ResolutionRequest
 from protocol.handle.responses import ReferralResponse, ResolutionResponse, SiteResponse
 from protocol.identifier import Identifier
 from protocol.values import HandleValue, select
+from registry.access import together
 from resolver.handle import restricted
 from resolver.handle.service import Handler, HandleService, Peer
 from resolver.handle.sessions import conceal
@@ -40,13 +41,13 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
             raise HandleNotFound(f"{identifier} is served elsewhere")
         referral = ReferralResponse(values=tuple(found.values()))
         return [service.reply(message, referral, code=ResponseCode.SERVICE_REFERRAL)]
-    if flags & OpFlag.PUBLIC_ONLY or not found.restricted:
-        return [values_reply(service, message, request, found.values())]
-    hidden = await restricted.read(service, message, peer, identifier, request)
+    public = found.values()
+    if flags & OpFlag.PUBLIC_ONLY:
+        return [values_reply(service, message, request, public)]
+    hidden = await restricted.read(service, message, peer, identifier, public)
     if isinstance(hidden, Message):
         return [hidden]
-    values = sorted((*found.values(), *hidden), key=lambda value: value.index)
-    answer = values_reply(service, message, request, values)
+    answer = values_reply(service, message, request, together(public, hidden))
     return [await conceal(service, message, answer) if hidden else answer]
 
 

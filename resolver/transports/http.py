@@ -14,6 +14,7 @@ from protocol import json_api
 from protocol.errors import IdnodeError, ResponseCode, StoreUnavailable
 from protocol.identifier import Identifier, unquote
 from protocol.values import HandleValue, select
+from registry.access import together
 from registry.relations.links import Link
 from registry.relations.model import CONTAINS, DERIVED_FROM, PART_OF, REPLACED_BY
 from resolver.links import Links
@@ -49,8 +50,10 @@ Reply = tuple[ResponseCode, web.Response]
 class Private(Protocol):
     """What a request that says who sends it gets beyond what everybody gets: see rest.py."""
 
-    async def hidden(self, request: web.Request, identifier: Identifier) -> list[HandleValue]:
-        """Return the values that are not public and that the sender may read."""
+    async def hidden(
+        self, request: web.Request, identifier: Identifier
+    ) -> Sequence[HandleValue] | None:
+        """Return the values that not everybody, but the sender may see; None for nobody known."""
 
     async def refuse(self, request: web.Request, error: IdnodeError) -> web.Response:
         """Return the answer where that failed."""
@@ -67,7 +70,7 @@ def add_routes(app: web.Application, resolver: Resolver, private: Private | None
         return await _handles(resolver, request, private)
 
     async def resolve(request: web.Request) -> Reply:
-        return await _resolve(resolver, relations, request)
+        return await _resolve(resolver, relations, request, private)
 
     def counted(
         answer: Callable[[web.Request], Awaitable[Reply]],
@@ -131,31 +134,43 @@ async def _handles(resolver: Resolver, request: web.Request, private: Private | 
     if request.method == "POST":
         parameters.extend(await rest_body.read_parameters(request))
     query = Query(parameters)
-    hidden: list[HandleValue] = []
     # A script may be loaded by a page of any origin: it shows what everybody may see.
     everybody = query.flag("publicOnly") or query.callback is not None
-    if private is not None and _CREDENTIALS in request.headers and not everybody:
-        hidden = await private.hidden(request, identifier)
-    # What may be hidden is read now: so must be what it stands beside.
-    authoritative = query.flag("auth") or bool(hidden)
+    hidden = await _hidden(request, identifier, None if everybody else private)
+    authoritative = query.flag("auth") or hidden is not None
     found = await resolver.resolve(identifier, authoritative=authoritative)
     stale = not resolver.feed.fresh
     if isinstance(found, Referral):
         values = found.values()
         code, status = ResponseCode.SERVICE_REFERRAL, _REFERRAL_STATUS
     else:
-        values = found.values()
-        if hidden:
-            values = sorted((*values, *hidden), key=lambda value: value.index)
+        values = together(found.values(), hidden or ())
         code, status = ResponseCode.SUCCESS, 200
         if query.selective:
             values = select(values, query.types, query.indexes)
         if not values:
             code = ResponseCode.VALUES_NOT_FOUND
     response = _present(json_api.answer(asked, values, code), status, query, stale=stale)
+    return code, _apart(request, response)
+
+
+async def _hidden(
+    request: web.Request, identifier: Identifier, private: Private | None
+) -> Sequence[HandleValue] | None:
+    """Return what the sender of a request sees beyond what everybody does; None for nobody known.
+
+    That is read now: so must be what it stands beside, whether or not it is anything.
+    """
+    if private is None or _CREDENTIALS not in request.headers:
+        return None
+    return await private.hidden(request, identifier)
+
+
+def _apart(request: web.Request, response: web.Response) -> web.Response:
+    """Keep answers to those who say who they are out of caches: they are for them alone."""
     if _CREDENTIALS in request.headers:
         response.headers["Cache-Control"] = "no-store"
-    return code, response
+    return response
 
 
 def _identifier(request: web.Request, path: str) -> tuple[Identifier, str]:
@@ -177,34 +192,40 @@ def _present(body: bytes, status: int, query: Query, *, stale: bool) -> web.Resp
     return response
 
 
-async def _resolve(resolver: Resolver, relations: Links, request: web.Request) -> Reply:
+async def _resolve(
+    resolver: Resolver, relations: Links, request: web.Request, private: Private | None
+) -> Reply:
     """Answer by Accept: JSON, a link set, or for people a redirect or a page."""
     offer = choose(request.headers.get("Accept"), (_JSON, _LINKSET, _HTML))
     try:
         identifier, asked = _identifier(request, RESOLVE_PATH)
-        found = await resolver.resolve(identifier)
+        hidden = await _hidden(request, identifier, private)
+        found = await resolver.resolve(identifier, authoritative=hidden is not None)
     except IdnodeError as error:
-        if offer != _HTML:
+        if offer != _HTML or error.http_status == _WHO_ASKS:
             raise
         return error.response_code, page.failure(error, chinese=_chinese(request))
-    values, known = found.values(), not isinstance(found, Referral)
+    known = not isinstance(found, Referral)
+    values = together(found.values(), hidden or () if known else ())
     stale = not resolver.feed.fresh
     code = ResponseCode.SUCCESS if known else ResponseCode.SERVICE_REFERRAL
     if not values:
         code = ResponseCode.VALUES_NOT_FOUND
     status = 200 if known else _REFERRAL_STATUS
     if offer == _JSON:
-        return code, _vary(_json(json_api.answer(asked, values, code), status, stale=stale))
+        return code, _vary(
+            request, _json(json_api.answer(asked, values, code), status, stale=stale)
+        )
     addresses = [value for value in values if page.is_link(value)]
     if offer == _LINKSET:
         # A set without the relations would say that there are none.
         stated = await relations.of(identifier, MAX_LINKS) if known else []
-        return code, _vary(_linkset(request, addresses, stated))
+        return code, _vary(request, _linkset(request, addresses, stated))
     if addresses and "noredirect" not in request.query:
         headers = {"Location": addresses[0].data.decode()}
-        return code, _vary(web.Response(status=302, headers=headers))
+        return code, _vary(request, web.Response(status=302, headers=headers))
     shown = page.Shown(asked, values, await _relations(relations, identifier) if known else ())
-    return code, _vary(page.values(shown, chinese=_chinese(request), stale=stale))
+    return code, _vary(request, page.values(shown, chinese=_chinese(request), stale=stale))
 
 
 async def _relations(relations: Links, identifier: Identifier) -> Sequence[Link] | None:
@@ -231,9 +252,9 @@ def _linkset(
     )
 
 
-def _vary(response: web.Response) -> web.Response:
-    response.headers["Vary"] = "Accept, Accept-Language"
-    return response
+def _vary(request: web.Request, response: web.Response) -> web.Response:
+    response.headers["Vary"] = "Accept, Accept-Language, Authorization"
+    return _apart(request, response)
 
 
 def _chinese(request: web.Request) -> bool:

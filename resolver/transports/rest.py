@@ -29,8 +29,10 @@ from protocol.errors import (
 )
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier, check_registrable, unquote
 from protocol.values import HandleValue
+from registry import principals, requesters, stored
+from registry.access import visible
 from registry.admins import Identity
-from registry.api.requests import REQUEST_ID
+from registry.api.requests import REQUEST_ID, bearer
 from registry.http_sessions import Session
 from registry.prefix_handles import owner_prefix
 from resolver.handle.administrator import Administrator
@@ -38,7 +40,7 @@ from resolver.handle.service import HandleService
 from resolver.transports import rest_body, rest_node
 from resolver.transports.query import Query
 from resolver.transports.rest_answers import PRIVATE, done, json_response, page_asked
-from resolver.transports.rest_auth import SCHEME, Gate
+from resolver.transports.rest_auth import SCHEME, Gate, is_bearer
 from resolver.transports.rest_node import PREFIXES, VERIFICATIONS
 from resolver.transports.rest_proof import Signed, read, read_parameters
 from resolver.transports.server import HEADERS
@@ -46,6 +48,9 @@ from resolver.transports.short import PATH
 
 SESSIONS = "/api/sessions"
 _THIS = "this"
+_READS = ("GET", "HEAD", "POST")
+"""Methods by which values are read, for which a bearer token of the registry is good too."""
+
 _PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
@@ -107,15 +112,30 @@ class Rest:
         others = "/api/{path:(?!(?:v1|handles|sessions|site|prefixes|verifications)(?:/|$)).*}"
         router.add_route("*", others, self._answering(_unknown))
 
-    async def hidden(self, request: web.Request, identifier: Identifier) -> list[HandleValue]:
-        """Return the values that are not public and that whoever sends a request may read.
+    async def hidden(
+        self, request: web.Request, identifier: Identifier
+    ) -> list[HandleValue] | None:
+        """Return the values that not everybody, but whoever sends a request may see.
 
-        Raises AuthenticationFailed.
+        None for nobody known. Raises AuthenticationFailed, and AuthenticationNeeded for a bearer
+        token that is not good.
         """
+        if is_bearer(request):
+            return await self._hidden_from_bearer(bearer(request), identifier)
         identity = await self.gate.identity(request)
         if identity is None:
-            return []
+            return None
         return await self._administrator(request, identity).hidden(identifier)
+
+    async def _hidden_from_bearer(self, token: str, identifier: Identifier) -> list[HandleValue]:
+        registry = self.service.registry
+        async with registry.database.begin() as connection:
+            who = await principals.authenticate(connection, token, registry.clock())
+        # A transaction of the node itself: that of the token sees what is its enterprise's alone.
+        async with registry.database.begin() as connection:
+            requester = await requesters.of_principal(connection, who, identifier)
+            values = await stored.read(connection, identifier)
+        return [one for one in visible(values or (), requester) if not one.public]
 
     async def refuse(self, request: web.Request, error: IdnodeError) -> web.Response:
         """Return the answer to a request that failed."""
@@ -131,6 +151,9 @@ class Rest:
             status, body = 401, b""
         elif isinstance(error, TooManyRequests):
             status = error.http_status
+        elif status == 401 and is_bearer(request) and request.method in _READS:
+            headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750 section 3
+            return web.Response(body=body, status=status, headers=headers)
         elif status == 401 and not self.gate.is_private(request):
             status = 403  # nothing that it could say would help
         if status == 401:

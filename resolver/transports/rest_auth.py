@@ -181,6 +181,12 @@ class Gate:
             return []
 
 
+def is_bearer(request: web.Request) -> bool:
+    """Whether the request says by a token of the registry (RFC 6750) who sends it."""
+    scheme, _, _ = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer"
+
+
 def _certificate(request: web.Request) -> x509.Certificate | None:
     transport = request.transport
     tls = None if transport is None else transport.get_extra_info("ssl_object")

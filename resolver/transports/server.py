@@ -23,7 +23,11 @@ _BACKLOG = 1024
 _DRAIN_LOOK_SECONDS = 0.05
 _CANCEL_SECONDS = 0.2
 
-HEADERS = (("Content-Type", json_api.CONTENT_TYPE), ("Access-Control-Allow-Origin", "*"))
+HEADERS = (
+    ("Content-Type", json_api.CONTENT_TYPE),
+    ("Access-Control-Allow-Origin", "*"),
+    ("Vary", "Authorization"),
+)
 """Headers of every Handle JSON answer, before Date, Server and the length."""
 
 STALE = ("Cache-Status", f"{SERVER_NAME}; hit; detail=stale")

@@ -17,6 +17,7 @@ from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_c
 PASSWORD = "quiet heron 47 over the lock"
 SECRET = "the secret of identity number 301"
 TEMPLATE = "goods"
+GROUP = "suppliers"
 ITEM = {"index": 2000, "type": "NAME", "name": "名称", "data": {"kind": "string"}}
 
 
@@ -84,6 +85,7 @@ async def make(node: Node, number: int) -> Tenant:
     await _fill_prefix(node, key["key"], prefix, mark)
     await _templates(node, key["key"], prefix, mark)
     target = f"88.709.911/{mark}"
+    await _group(node, key["key"], mark)
     await _relation(node, key["key"], f"{prefix}/SN-1/relations/derived-from/{target}")
     range_id = await _range(node, key["key"], prefix, mark)
     snms_user = {"name": f"mes {mark}", "password": PASSWORD, "hashed": True}
@@ -107,6 +109,7 @@ async def make(node: Node, number: int) -> Tenant:
         "published": "1",
         "draft": "2",
         "kind": "derived-from",
+        "group": GROUP,
         "target": target,
     }
     return Tenant(mark, enterprise["id"], key["key"], session["token"], prefix, pending, ids)
@@ -168,6 +171,12 @@ async def _range(node: Node, key: str, prefix: str, mark: str) -> str:
 async def _relation(node: Node, key: str, path: str) -> None:
     body = {"audience": "private"}
     status, answer, _ = await node.call("PUT", f"/identifiers/{path}", key, body)
+    assert status == 201, answer
+
+
+async def _group(node: Node, key: str, mark: str) -> None:
+    members = {"members": [f"300:88.709.911/{mark}"]}
+    status, answer, _ = await node.call("PUT", f"/groups/{GROUP}", key, members)
     assert status == 201, answer
 
 

@@ -144,6 +144,14 @@ CASES: dict[str, Case] = {
     "getRange": Case(_RANGE),
     "putRange": Case(_RANGE, body=_values),
     "deleteRange": Case(_RANGE),
+    "listGroups": Case(query=lambda own: f"?enterprise_id={own.enterprise}"),
+    "getGroup": Case(query=lambda own: f"?enterprise_id={own.enterprise}"),
+    "putGroup": Case(
+        body=lambda own, stranger: {"members": [stranger.identity]},
+        query=lambda own: f"?enterprise_id={own.enterprise}",
+    ),
+    "deleteGroup": Case(query=lambda own: f"?enterprise_id={own.enterprise}"),
+    "getShared": Case(refused=_OWN_ONLY),
     "putRelation": Case(body=lambda own, stranger: {"audience": "public"}),
     "getRelation": Case(),
     "deleteRelation": Case(),
@@ -225,6 +233,7 @@ _PARAMETERS = (
     "version",
     "kind",
     "target",
+    "group",
 )
 
 
@@ -379,6 +388,7 @@ async def test_no_handle_identity_reaches_another_enterprise(node: Node, tmp_pat
             path = path.replace("{id}", own.enterprise).replace("{key_id}", own.ids["key"])  # noqa: PLW2901
             path = path.replace("{user_id}", own.ids["snms user"])  # noqa: PLW2901
             path = path.replace("{template}", own.ids["template"]).replace("{version}", "1")  # noqa: PLW2901
+            path = path.replace("{group}", own.ids["group"])  # noqa: PLW2901
             path = path.replace("{kind}", own.ids["kind"]).replace("{target}", own.ids["target"])  # noqa: PLW2901
             answer = await ask(method, f"/api/v1{path}", {} if method != "GET" else None, stranger)
             assert answer.status in (401, 415), (method, path, answer.body)

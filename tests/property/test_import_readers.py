@@ -185,7 +185,7 @@ def by_the_api(
         checker.check(decoded)
         decoded = tuple(checker.restrict(decoded))
         template = str(checker.reference)
-    encoded = [json_api.encode_value(value) | {"timestamp": STAMP} for value in decoded]
+    encoded = [json_api.encode_stored(value) | {"timestamp": STAMP} for value in decoded]
     return identifier.prefix, identifier.suffix_key, identifier.suffix, encoded, template
 
 

@@ -24,6 +24,7 @@ _HELD = {
     "unknown": ("registry/accounts/keys.py", "no enterprise, no account"),
     "kept": ("registry/imports/templates.py", "why a template cannot be used"),
     "str(error)": ("protocol/values.py", "what Identifier.parse says"),
+    "error.detail": ("registry/access.py", "what Identifier.parse says"),
 }
 
 

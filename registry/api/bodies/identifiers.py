@@ -25,6 +25,20 @@ class ValueReference(msgspec.Struct, frozen=True):
     index: Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
+class Access(msgspec.Struct, frozen=True):
+    """Whom a value is for, beside its owner and the operators of the node."""
+
+    audience: Literal["public", "partners", "private"]
+    partners: Annotated[
+        Annotated[list[str], Meta(min_length=1, max_length=100)] | None,
+        Meta(
+            description="Only for the audience partners: enterprise:CREDIT-CODE, group:NAME of the"
+            " owner's groups, or a Handle identity of any node, index:handle. Left out:"
+            " group:partners",
+        ),
+    ] = None
+
+
 class Value(msgspec.Struct, frozen=True):
     """A handle value (RFC 3651 section 3.1) in Handle JSON."""
 
@@ -38,6 +52,13 @@ class Value(msgspec.Struct, frozen=True):
         str, Meta(description="admin read, admin write, public read, public write")
     ] = "1110"
     references: list[ValueReference] = []
+    access: Annotated[
+        Access | None,
+        Meta(
+            description="Left out: permissions say whether it is for everybody or for its owner"
+            " alone. Answers have it where there are partners"
+        ),
+    ] = None
     timestamp: Annotated[
         str | None,
         Meta(description="Time of the last change; set by the node, ignored in requests"),

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 
 from registry.api.messages_zh import (
+    access,
     accounts,
     common,
     exports,
@@ -30,6 +31,7 @@ from registry.api.messages_zh import (
 
 SENTENCES: Mapping[str, str] = {
     **common.SENTENCES,
+    **access.SENTENCES,
     **accounts.SENTENCES,
     **registry.SENTENCES,
     **exports.SENTENCES,

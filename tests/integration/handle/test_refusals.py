@@ -441,14 +441,16 @@ async def test_restricted_values_are_for_administrators(node: Node) -> None:
     made = ValuesRequest(name, (url(1), hidden, nobodys))
     assert await node.code(owner, OpCode.CREATE_HANDLE, made) == 1
     wanted = PLAIN & ~OpFlag.PUBLIC_ONLY
-    (answer,) = await node.do(owner, OpCode.RESOLUTION, ResolutionRequest(name), wanted)
+    (answer,) = await node.do(owner, OpCode.RESOLUTION, ResolutionRequest(name, (1, 2, 9)), wanted)
     assert isinstance(answer.body, ResolutionResponse), answer
     assert [value.index for value in answer.body.values] == [1, 2]
     stranger = Actor(NODE_ADMIN, OTHER_RSA)
-    code = await node.code(stranger, OpCode.RESOLUTION, ResolutionRequest(name), wanted)
+    code = await node.code(stranger, OpCode.RESOLUTION, ResolutionRequest(name, (2,)), wanted)
     assert code == ResponseCode.AUTHENTICATION_FAILED
     (answer,) = await node.send(ask(OpCode.RESOLUTION, ResolutionRequest(name, (3,)), wanted))
-    assert answer.header.response_code == ResponseCode.INSUFFICIENT_PERMISSION
+    assert answer.header.response_code == ResponseCode.AUTHENTICATION_NEEDED
+    code = await node.code(owner, OpCode.RESOLUTION, ResolutionRequest(name, (3,)), wanted)
+    assert code == ResponseCode.VALUES_NOT_FOUND, "what nobody may read is not there"
     (answer,) = await node.send(ask(OpCode.RESOLUTION, ResolutionRequest(name, (1,)), wanted))
     assert answer.header.response_code == ResponseCode.SUCCESS, "what is public needs no proof"
     (answer,) = await node.send(ask(OpCode.RESOLUTION, ResolutionRequest(name)))
