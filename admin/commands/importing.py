@@ -16,8 +16,12 @@ from admin.commands.options import bearer_token, json_option, settings_options, 
 from admin.settings import Settings
 from admin.words import show, words
 
-MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
-_FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+MEDIA_TYPES = {
+    "csv": "text/csv",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "ndjson": "application/x-ndjson",
+}
+_FORMATS = {".csv": "csv", ".xlsx": "xlsx", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _PIECE_BYTES = 1 << 18
 _POLL_SECONDS = 0.2
 _OPEN = ("uploading", "queued", "running")
@@ -46,7 +50,9 @@ def import_file(
     del read_settings
     form = form or _FORMATS.get(file.suffix.lower())
     if form is None:
-        raise click.UsageError(f"{file.name}: not .csv, .ndjson or .jsonl; say which with --format")
+        raise click.UsageError(
+            f"{file.name}: not .csv, .xlsx, .ndjson or .jsonl; say which with --format"
+        )
     url = url or node_url(settings)
     job = asyncio.run(_import(url, bearer_token(token, settings), file, form, under))
     errors = f"{url}/api/v1/imports/{job['id']}/errors"

@@ -34,7 +34,11 @@ from registry.idempotency import Answer
 from registry.imports import control, records, uploads
 from registry.services import Record, Work
 
-FORMATS = {"text/csv": "csv", "application/x-ndjson": "ndjson"}
+FORMATS = {
+    "text/csv": "csv",
+    "application/x-ndjson": "ndjson",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+}
 
 _ERRORS_AT_ONCE = 1000
 
@@ -45,15 +49,14 @@ async def create(request: web.Request) -> web.Response:
     key = request.headers.get(idempotency.HEADER)
     if key is not None:
         idempotency.check_key(key)
-    if (request.content_length or 0) > uploads.MAX_UPLOAD_BYTES:
-        raise TooLarge(f"a file has at most {uploads.MAX_UPLOAD_BYTES} bytes")
+    maximum = uploads.maximum(terms.format)
+    if (request.content_length or 0) > maximum:
+        raise TooLarge(f"a file has at most {maximum} bytes")
     async with open_work(request) as work:
         import_id = await uploads.begin(work, terms)
     database = request.app[REGISTRY].database
     async with uploads.discarded_on_error(database, import_id):
-        stored = await uploads.store(
-            database, import_id, lambda: _read(request), maximum=uploads.MAX_UPLOAD_BYTES
-        )
+        stored = await uploads.store(database, import_id, lambda: _read(request), maximum=maximum)
         async with open_work(request) as work:
             made, replayed = await _queue(request, work, key, import_id, (terms, stored))
     return to_response(made, replayed=replayed)

@@ -11,8 +11,11 @@ from typing import Any
 from protocol.errors import InvalidValue
 from protocol.json_api import iso_time
 from registry.imports import csv_rows, ndjson_rows, readers, rows
+from registry.imports.progress import Meter
 from registry.imports.readers import Unreadable
 from registry.imports.templates import NotRead, Templates
+from registry.imports.xlsx.reader import read_xlsx
+from registry.imports.xlsx.rows import xlsx_parser
 from registry.templates.checker import Checker
 
 BATCH_ROWS = 10_000
@@ -173,6 +176,10 @@ class Batch:
                 yield part.encode()
 
 
+TableParser = Callable[[Any, str | None, Checker | None], rows.Parse]
+"""Takes a header, the prefix of the import and the checker of all rows. Raises Unreadable."""
+
+
 async def read_batches(
     format_: str,
     chunks: AsyncIterator[bytes],
@@ -182,20 +189,21 @@ async def read_batches(
     clock: Callable[[], float],
     templates: Templates | None = None,
     once: bool = False,
-    share: Callable[[], float] = lambda: 0.0,
+    meter: Meter | None = None,
 ) -> AsyncIterator[Batch]:
     """Read a file and yield what it says after row `after`, in batches.
 
-    format_: csv or ndjson. prefix: see csv_rows.csv_parser. templates: those that rows name. once:
-    see Batch. share: tells how much of the file has been read, 0 to 1. Raises Unreadable; what was
-    read before has been yielded then.
+    format_: csv, xlsx or ndjson. prefix: see csv_rows.csv_parser. templates: those that rows name.
+    once: see Batch. meter: counts what is read of the file. Raises Unreadable; what was read before
+    has been yielded then.
     """
     stamp = iso_time(int(clock()))
+    meter = meter or Meter(0)
     batch = Batch(after, after, once=once)
     unreadable: Unreadable | None = None
     try:
         templates = templates or Templates()
-        async for first, block, parse in _blocks(format_, chunks, prefix, templates):
+        async for first, block, parse in _blocks(format_, chunks, prefix, templates, meter):
             for row, content in enumerate(block, first):
                 if row <= after:
                     continue
@@ -205,21 +213,21 @@ async def read_batches(
                     await templates.read(needed.prefix, needed.text)
                     line = _read(batch, row, content, parse, stamp)
                 if line is not None and batch.holds_off(line):
-                    batch.share = share()
+                    batch.share = meter.share()
                     yield batch
                     batch = Batch(batch.last, batch.last, once=once)
                 batch.last = row
                 if line is not None:
                     batch.add(row, line)
                 if batch.full:
-                    batch.share = share()
+                    batch.share = meter.share()
                     yield batch
                     stamp = iso_time(int(clock()))
                     batch = Batch(row, row, once=once)
     except Unreadable as error:
         unreadable = error
     if batch.last > batch.after:
-        batch.share = share()
+        batch.share = meter.share()
         yield batch
     if unreadable is not None:
         raise unreadable
@@ -239,7 +247,11 @@ def _read(batch: Batch, row: int, content: Any, parse: rows.Parse, stamp: str) -
 
 
 async def _blocks(
-    format_: str, chunks: AsyncIterator[bytes], prefix: str | None, templates: Templates
+    format_: str,
+    chunks: AsyncIterator[bytes],
+    prefix: str | None,
+    templates: Templates,
+    meter: Meter,
 ) -> AsyncIterator[tuple[int, list[Any], rows.Parse]]:
     """Yield blocks of rows, each with the number of its first row and the parser."""
     if format_ == "ndjson":
@@ -247,16 +259,26 @@ async def _blocks(
         async for lines in readers.read_ndjson(chunks):
             yield lines.first, lines.rows, parse
         return
-    header: rows.Parse | None = None
-    async for block in readers.read_csv(chunks):
-        if header is None:
+    read, parser = _table(format_, chunks, meter)
+    parse_row: rows.Parse | None = None
+    async for block in read:
+        if parse_row is None:
             checker = await _of_all(prefix, templates)
-            header = csv_rows.csv_parser(block.rows[0], prefix, checker)
-            yield block.first + 1, block.rows[1:], header
+            parse_row = parser(block.rows[0], prefix, checker)
+            yield block.first + 1, block.rows[1:], parse_row
         else:
-            yield block.first, block.rows, header
-    if header is None:
+            yield block.first, block.rows, parse_row
+    if parse_row is None:
         raise Unreadable("the file is empty: it has no header")
+
+
+def _table(
+    format_: str, chunks: AsyncIterator[bytes], meter: Meter
+) -> tuple[AsyncIterator[readers.Block[Any]], TableParser]:
+    """Return the rows of a file that has a header, and what makes the parser of the others."""
+    if format_ == "xlsx":
+        return read_xlsx(chunks, meter), xlsx_parser
+    return readers.read_csv(chunks), csv_rows.csv_parser
 
 
 async def _of_all(prefix: str | None, templates: Templates) -> Checker | None:

@@ -12,7 +12,6 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 
 import asyncpg
 import structlog
@@ -23,6 +22,7 @@ from registry.imports import merge, modes
 from registry.imports.batches import Batch, read_batches
 from registry.imports.checks import TemplateWithdrawn
 from registry.imports.merge import MAX_ERRORS, STAGING, Course, Import, Overtaken
+from registry.imports.progress import Meter
 from registry.imports.readers import Unreadable
 from registry.imports.templates import Templates, finder
 from registry.services import Registry
@@ -155,7 +155,7 @@ async def _work(
     """Write batch after batch until the file ends or `stop` is set. Raises Unreadable."""
     await writer.execute(modes.SEEN if job.dry_run else STAGING, timeout=_STEP_SECONDS)
     course = Course(room=MAX_ERRORS - job.failed)
-    meter = _Meter(job.bytes)
+    meter = Meter(job.bytes)
     async with _connected(registry.database) as reader:
         batches = read_batches(
             job.format,
@@ -165,7 +165,7 @@ async def _work(
             clock=registry.clock,
             templates=Templates(finder(reader, _STEP_SECONDS), job.template),
             once=job.mode == modes.INSERT,
-            share=meter.share,
+            meter=meter,
         )
         async with contextlib.aclosing(_one_ahead(batches)) as ahead:
             async for batch in ahead:
@@ -194,29 +194,18 @@ async def _next(batches: AsyncIterator[Batch]) -> Batch | None:
     return await anext(batches, None)
 
 
-@dataclass(slots=True)
-class _Meter:
-    """How much of a file has been read, in bytes."""
-
-    size: int
-    taken: int = 0
-
-    def share(self) -> float:
-        return min(1.0, self.taken / self.size)
-
-
 async def _chunks(
-    connection: asyncpg.Connection, job: Import, meter: _Meter
+    connection: asyncpg.Connection, job: Import, meter: Meter
 ) -> AsyncIterator[bytes]:
     """Yield the file. Raises Unreadable if a part of it is missing."""
-    number = 0
+    number = size = 0
     query = "SELECT data FROM import_chunks WHERE import_id = $1 AND number = $2"
     while chunk := await connection.fetchval(query, job.id, number, timeout=_STEP_SECONDS):
         yield chunk
-        number += 1
-        meter.taken += len(chunk)
-    if meter.taken != job.bytes:
-        raise Unreadable(f"the stored file has {meter.taken} bytes instead of {job.bytes}")
+        number, size = number + 1, size + len(chunk)
+        meter.taken = size
+    if size != job.bytes:
+        raise Unreadable(f"the stored file has {size} bytes instead of {job.bytes}")
 
 
 async def _oldest(connection: asyncpg.Connection) -> uuid.UUID | None:

@@ -28,13 +28,14 @@ class Unreadable(Exception):
     """The file as a whole cannot be read on; the message says why and names the row."""
 
 
-Content = TypeVar("Content", bytes, list[str])
+Content = TypeVar("Content")
 
 
 class Block(NamedTuple, Generic[Content]):
     """Consecutive rows; `first` is the number of the first one.
 
-    A CSV row is a list of cells, empty for a blank row; an NDJSON row is the line's bytes.
+    A CSV row is a list of cells, empty for a blank row; an NDJSON row is the line's bytes; of XLSX
+    see xlsx.sheet.
     """
 
     first: int

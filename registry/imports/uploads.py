@@ -27,6 +27,7 @@ from protocol.errors import (
 from registry.database import Database
 from registry.imports.job import CHANNEL
 from registry.imports.modes import UPSERT, Mode
+from registry.imports.xlsx.reader import MAX_BYTES
 from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import OPERATOR
 from registry.schema import import_chunks, imports, prefixes
@@ -46,8 +47,8 @@ READ_SECONDS = 30.0
 class Terms:
     """How a file is to be taken in.
 
-    format: csv or ndjson. prefix: the one that bare suffixes stand under. template: the one of the
-    prefix that rows are checked by which name none. dry_run: check all, register nothing.
+    format: csv, xlsx or ndjson. prefix: the one that bare suffixes stand under. template: the one
+    of the prefix that rows are checked by which name none. dry_run: check all, register nothing.
     """
 
     format: str
@@ -116,6 +117,11 @@ async def _check_prefix(work: Work, prefix: str) -> None:
         raise Conflict(f"prefix {prefix} is delegated: register at its own node", field="prefix")
     if row.status != ACTIVE:
         raise Conflict(f"prefix {prefix} is {row.status}, not active", field="prefix")
+
+
+def maximum(format_: str) -> int:
+    """Return how many bytes a file may have."""
+    return min(MAX_UPLOAD_BYTES, MAX_BYTES) if format_ == "xlsx" else MAX_UPLOAD_BYTES
 
 
 async def store(

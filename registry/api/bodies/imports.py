@@ -9,13 +9,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+Format = Literal["csv", "xlsx", "ndjson"]
 State = Literal["uploading", "queued", "running", "done", "checked", "failed", "cancelled"]
 
 
 class Upload(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The query of an upload: how the file is to be taken in."""
 
-    format: Literal["csv", "ndjson"] | None = None
+    format: Format | None = None
     prefix: str | None = None
     template: str | None = None
     mode: Literal["upsert", "insert"] = "upsert"
@@ -46,7 +47,7 @@ class Import(msgspec.Struct, frozen=True):
             " may be resumed"
         ),
     ]
-    format: Literal["csv", "ndjson"]
+    format: Format
     prefix: str | None
     template: Annotated[
         str | None, Meta(description="What rows are checked by that name no template themselves")

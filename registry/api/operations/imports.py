@@ -8,11 +8,14 @@ from registry.api.bodies import imports as bodies
 from registry.api.operations.common import PAGE, POST
 from registry.api.operations.model import Answers, Operation, Parameter
 
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TAG = ("Imports", "批量导入")
 
 PARAMETERS = {
     "format": Parameter(
-        "query", "What the file is, whatever its Content-Type", {"enum": ["csv", "ndjson"]}
+        "query",
+        "What the file is, whatever its Content-Type",
+        {"enum": list(get_args(bodies.Format))},
     ),
     "import_prefix": Parameter(
         "query",
@@ -52,11 +55,11 @@ OPERATIONS = (
         "POST",
         "/api/v1/imports",
         "createImport",
-        "Register many identifiers from a CSV or NDJSON file",
+        "Register many identifiers from a CSV, XLSX or NDJSON file",
         "批量导入标识",
         "operator, enterprise",
         {202: Answers("The file is stored and waits", bodies.Import, headers=("Location",))},
-        request_media=("text/csv", "application/x-ndjson"),
+        request_media=("text/csv", "application/x-ndjson", XLSX),
         parameters=(
             "format",
             "import_prefix",
@@ -66,8 +69,8 @@ OPERATIONS = (
             *POST,
         ),
         refused=(409,),
-        notes="The body is the file, at most 4 GiB. Each row is registered or refused on its own;"
-        " docs/imports.md describes the columns.",
+        notes="The body is the file, at most 4 GiB (XLSX: 256 MiB). Each row is registered or"
+        " refused on its own; docs/imports.md describes the columns.",
     ),
     Operation(
         "GET",
