@@ -34,6 +34,7 @@ UNAVAILABLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,  # others have written; it may be sent again
     asyncpg.InterfaceError,
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.InternalClientError,  # the server ended the session between two statements of ours

@@ -124,11 +124,11 @@ UPSERT = _logged(
     _CREATED,
 )
 # The row says what the range said, with its version and its times: nothing has changed so far.
-_AS_ROW = ["prefix", "suffix_key", "suffix", "values", "template", "version"]
-_AS_ROW += ["created_at", "updated_at", "actor"]
+AS_ROW = ["prefix", "suffix_key", "suffix", "values", "template", "version"]
+AS_ROW += ["created_at", "updated_at", "actor"]
 MATERIALISE = (
     insert(identifiers)
-    .from_select(_AS_ROW, sa.select(_PREFIX, _SUFFIX_KEY, _MEMBER))
+    .from_select(AS_ROW, sa.select(_PREFIX, _SUFFIX_KEY, _MEMBER))
     .on_conflict_do_nothing(index_elements=_ONE)
 )
 UPDATE = _logged(identifiers.update().where(*_SAME).values({_values: _VALUES}))

@@ -77,17 +77,18 @@ Authenticate = Callable[[AsyncConnection], Awaitable[Principal]]
 
 
 def work(
-    registry: Registry, token: str, request_id: str | None = None
+    registry: Registry, token: str, request_id: str | None = None, *, within: float | None = None
 ) -> contextlib.AbstractAsyncContextManager[Work]:
     """Authenticate `token` and do the block in one transaction: see work_as.
 
-    Raises AuthenticationNeeded and StoreUnavailable.
+    within: seconds for all of it, instead of the database's own. Raises AuthenticationNeeded and
+    StoreUnavailable.
     """
 
     async def authenticate(connection: AsyncConnection) -> Principal:
         return await principals.authenticate(connection, token, registry.clock())
 
-    return _work(registry, authenticate, request_id)
+    return _work(registry, authenticate, request_id, within)
 
 
 def work_as(
@@ -109,9 +110,12 @@ def work_as(
 
 @contextlib.asynccontextmanager
 async def _work(
-    registry: Registry, authenticate: Authenticate, request_id: str | None = None
+    registry: Registry,
+    authenticate: Authenticate,
+    request_id: str | None = None,
+    within: float | None = None,
 ) -> AsyncIterator[Work]:
-    async with registry.database.begin() as connection:
+    async with registry.database.begin(within=within) as connection:
         principal = await authenticate(connection)
         moment = datetime.datetime.fromtimestamp(registry.clock(), datetime.UTC)
         current = Work(connection, principal, registry.node_prefix, moment, request_id)

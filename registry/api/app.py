@@ -19,6 +19,7 @@ from registry.api import (
     enterprises,
     exports,
     groups,
+    identifier_batches,
     identifiers,
     imports,
     keys,
@@ -66,6 +67,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         middlewares.insert(0, proxies.middleware(trusted))
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=middlewares)
     app[REGISTRY] = registry
+    app[identifier_batches.PLACES] = asyncio.Semaphore(identifier_batches.MAX_AT_ONCE)
     app[exports.PLACES] = asyncio.Semaphore(exports.MAX_AT_ONCE)
     app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
     app[snms_batches.PLACES] = asyncio.Semaphore(batches.AT_ONCE)
@@ -81,6 +83,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         transparency,
         identifiers,
         groups,
+        identifier_batches,
         ranges,
         exports,
         imports,

@@ -83,7 +83,11 @@ def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
         schema = schema_of.get(operation.request, {})
         result["requestBody"] = {
             "required": not operation.request_optional,
-            "content": {media: {"schema": schema} for media in operation.request_media},
+            # what is no JSON is a file of lines, which a schema does not describe
+            "content": {
+                media: {"schema": schema if media == "application/json" else {}}
+                for media in operation.request_media
+            },
         }
     for status, answer in operation.answers.items():
         result["responses"][str(status)] = _answer(answer, schema_of)

@@ -51,11 +51,17 @@ def of_error(error: IdnodeError, request: web.Request, request_id: str) -> web.R
         headers["Retry-After"] = str(error.retry_after)
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    body = of_part(error, request, request_id)
+    return _response(body, error.http_status, headers, chinese=_chinese(request))
+
+
+def of_part(error: IdnodeError, request: web.Request, request_id: str) -> dict[str, object]:
+    """Return the problem object alone: of a part of a request, while others have succeeded."""
     chinese = _chinese(request)
     body = error.problem(chinese=chinese)
     if chinese:
         body["detail"] = translate(error.detail)
-    return _response({**body, "requestId": request_id}, error.http_status, headers, chinese=chinese)
+    return {**body, "requestId": request_id}
 
 
 def of_status(

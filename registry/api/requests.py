@@ -58,12 +58,14 @@ def bearer(request: web.Request) -> str:
 
 
 @contextlib.asynccontextmanager
-async def open_work(request: web.Request) -> AsyncIterator[Work]:
+async def open_work(request: web.Request, *, within: float | None = None) -> AsyncIterator[Work]:
     """Open the transaction of a request. Read the body first: nobody shall hold a connection
     to the database by sending slowly.
+
+    within: seconds for all of it, instead of the database's own.
     """  # noqa: D205
-    token = bearer(request)
-    async with work(request.app[REGISTRY], token, request.get(REQUEST_ID)) as current:
+    token, request_id = bearer(request), request.get(REQUEST_ID)
+    async with work(request.app[REGISTRY], token, request_id, within=within) as current:
         yield current
 
 
@@ -131,16 +133,17 @@ def decode_json(raw: bytes, type_: type[T]) -> T:
     """Read JSON as `type_`. Raises MalformedRequest for what is not JSON, InvalidValue with the
     field for what is not of the type.
     """  # noqa: D205
-    decoded: T = _decode(raw, type_)
+    decoded: T = decode_as(raw, type_)
     return decoded
 
 
 def decode_anything(raw: bytes) -> Any:
     """Read JSON of any kind. Raises as `decode_json` does."""
-    return _decode(raw, Any)
+    return decode_as(raw, Any)
 
 
-def _decode(raw: bytes, type_: Any) -> Any:
+def decode_as(raw: bytes, type_: Any) -> Any:
+    """Read JSON of any type that msgspec knows. Raises as `decode_json` does."""
     try:
         if b"\\u0000" in raw:
             _refuse_nul(msgspec.json.decode(raw), "")
@@ -288,18 +291,25 @@ def answer(
     )
 
 
-async def post(request: web.Request, effect: Callable[[Work], Awaitable[Answer]]) -> web.Response:
+async def post(
+    request: web.Request,
+    effect: Callable[[Work], Awaitable[Answer]],
+    *,
+    body: bytes | None = None,
+    within: float | None = None,
+) -> web.Response:
     """Do `effect` in one transaction and answer; once, if there is an Idempotency-Key.
 
-    The body must have been read.
+    body: as it was read; None where request.read has read it. within: see `open_work`.
     """
     key = request.headers.get(idempotency.HEADER)
     if key is None:
-        async with open_work(request) as current:
+        async with open_work(request, within=within) as current:
             return to_response(await effect(current))
     idempotency.check_key(key)
-    print_ = idempotency.fingerprint(request.method, request.rel_url.raw_path, await request.read())
-    async with open_work(request) as current:
+    asked = await request.read() if body is None else body
+    print_ = idempotency.fingerprint(request.method, request.rel_url.raw_path_qs, asked)
+    async with open_work(request, within=within) as current:
         connection, actor = current.connection, current.principal.actor
         earlier = await idempotency.claim(connection, actor, key, print_, current.now)
         if earlier is not None:

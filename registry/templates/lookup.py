@@ -176,11 +176,18 @@ async def check(
     named = checker.to_be_registered([text_of(value) for value in values])
     if not named:
         return
-    found = {
-        "prefixes": [identifier.prefix_key for _, identifier in named],
-        "suffix_keys": [identifier.suffix_key for _, identifier in named],
+    absent = await missing(work, [(one.prefix_key, one.suffix_key) for _, one in named])
+    for index, one in named:
+        if (one.prefix_key, one.suffix_key) in absent:
+            fault = checker.not_registered(index, one)
+            raise InvalidItem.at_value(fault, values, positions)
+
+
+async def missing(work: Work, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return which of the identifiers, by canonical prefix and suffix, are not registered here."""
+    asked = {
+        "prefixes": [prefix for prefix, _ in keys],
+        "suffix_keys": [suffix_key for _, suffix_key in keys],
     }
-    missing = (await work.connection.execute(_MISSING, found)).scalars().all()
-    if missing:
-        fault = checker.not_registered(*named[min(missing) - 1])
-        raise InvalidItem.at_value(fault, values, positions)
+    places = (await work.connection.execute(_MISSING, asked)).scalars()
+    return {keys[place - 1] for place in places}

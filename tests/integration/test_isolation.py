@@ -130,6 +130,15 @@ CASES: dict[str, Case] = {
     "patchIdentifier": Case(body=_values),
     "deleteIdentifier": Case(),
     "getHistory": Case(),
+    "changeIdentifiers": Case(
+        body=lambda own, stranger: {
+            "operations": [
+                {"op": "put", "identifier": f"{own.prefix}/SN-1", "values": [URL_VALUE]},
+                {"op": "delete", "identifier": f"{own.prefix}/SN-2"},
+            ]
+        },
+        control=frozenset({404}),
+    ),
     "listIdentifiers": Case(query=lambda own: f"?prefix={own.prefix}"),
     "createRange": Case(
         body=lambda own, stranger: {

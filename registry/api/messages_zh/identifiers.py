@@ -73,4 +73,15 @@ SENTENCES = {
     "a ttl is 0 to {}": "ttl 须在 0 到 {} 之间",
     "permissions are four bits": "权限为四位",
     "index {} stands at values[{}] already": "索引 {} 已在 values[{}] 出现",
+    # batches
+    "a batch has 1 to {} operations": "一批须有 1 到 {} 个操作",
+    "a batch has at most {} bytes": "一批最多 {} 字节",
+    "a batch names at most {} templates": "一批最多引用 {} 个模板",
+    "a batch writes under at most {} prefixes": "一批最多涉及 {} 个前缀",
+    "the identifier stands in operations[{}] already": "该标识已出现在 operations[{}] 中",
+    "not of the form prefix/suffix": "不是“前缀/后缀”的形式",
+    "the node works on as many batches as it does at once": "本节点同时处理的批量请求已达上限",
+    "the body must be application/json or application/x-ndjson": (
+        "请求体须为 application/json 或 application/x-ndjson"
+    ),
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from registry.api.bodies import batch
 from registry.api.bodies import identifiers as bodies
-from registry.api.operations.common import PAGE
+from registry.api.operations.common import PAGE, POST
 from registry.api.operations.model import Answers, Operation, Parameter
 
 TAG = ("Identifiers", "标识")
@@ -13,6 +14,11 @@ PARAMETERS = {
         "query",
         "false: without members of ranges that have no values of their own",
         {"enum": ["true", "false"], "default": "true"},
+    ),
+    "atomic": Parameter(
+        "query",
+        "false: what is refused leaves the other operations be",
+        {"type": "boolean", "default": True},
     ),
     "suffix": Parameter(
         "path",
@@ -101,5 +107,22 @@ OPERATIONS = (
         {200: Answers("A page, the present version included", bodies.HistoryPage)},
         parameters=PAGE,
         refused=(404,),
+    ),
+    Operation(
+        "POST",
+        "/api/v1/identifiers:batch",
+        "changeIdentifiers",
+        "Put and delete up to 10 000 identifiers at once",
+        "批量注册、替换或删除标识",
+        "operator, the enterprise that holds the prefixes",
+        {200: Answers("What each operation did", batch.BatchResult)},
+        request=batch.Batch,
+        request_media=("application/json", "application/x-ndjson"),
+        parameters=("atomic", *POST),
+        refused=(404, 409, 412),
+        group="identifiers",
+        notes="One transaction: all or nothing, and a refusal names the operation as"
+        " operations[n]. With atomic=false each operation is done or refused by itself, and the"
+        " answer says which. At most 8 MiB; NDJSON has an operation a line.",
     ),
 )
