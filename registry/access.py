@@ -61,12 +61,14 @@ def _sees(requester: Requester, value: HandleValue) -> bool:
     return not requester.names.isdisjoint(value.partners)
 
 
-def together(public: Iterable[HandleValue], hidden: Iterable[HandleValue]) -> list[HandleValue]:
+def together(public: Sequence[HandleValue], hidden: Sequence[HandleValue]) -> list[HandleValue]:
     """Return what somebody sees: what everybody does, and what is `hidden` from others.
 
-    In order of the indexes. The two were not read at one moment: what is hidden by now stands in
-    the place of what was not.
+    The two were not read at one moment: what is hidden by now stands in the place of what was not.
+    Who sees nothing more gets it in the order in which everybody does.
     """
+    if not hidden:
+        return list(public)
     found = {value.index: value for value in (*public, *hidden)}
     return [found[index] for index in sorted(found)]
 

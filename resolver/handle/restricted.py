@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from protocol.handle.header import OpFlag
 from protocol.handle.keys import SECRET_KEY
 from protocol.handle.message import Message
 from protocol.handle.requests import ResolutionRequest
@@ -35,7 +36,8 @@ async def read(
     assert isinstance(request, ResolutionRequest)  # noqa: S101
     identity = await identify(service, message, peer)
     if identity is None:
-        if asks_for_more(public, request):
+        authoritative = bool(message.header.flags & OpFlag.AUTHORITATIVE)
+        if asks_for_more(public, request, authoritative=authoritative):
             return await challenge(service, message, peer)
         return []
     hidden = await service.administrator(identity, None).hidden(identifier)
@@ -44,10 +46,18 @@ async def read(
     return [value for value in hidden if value.type.upper() != SECRET_KEY]
 
 
-def asks_for_more(public: Sequence[HandleValue], request: ResolutionRequest) -> bool:
-    """Whether an index or a type that is asked for has no public value, or nothing has one."""
+def asks_for_more(
+    public: Sequence[HandleValue], request: ResolutionRequest, *, authoritative: bool
+) -> bool:
+    """Whether a request without the flag public-only asks for more than the public values.
+
+    So it does if an index or a type that it names has no public value. A request for everything
+    does if it is authoritative, as administrators ask, or if there is no public value at all.
+    Everybody else who asks for everything means what everybody may see: there are clients that
+    never set the flag and prove nothing.
+    """
     if not request.types and not request.indexes:
-        return not public
+        return authoritative or not public
     return any(not select(public, (), (index,)) for index in request.indexes) or any(
         not select(public, (type_,)) for type_ in request.types
     )
