@@ -32,6 +32,7 @@ from registry.api import (
     relations,
     snms,
     snms_batches,
+    snms_templates,
     snms_users,
     statistics,
     templates,
@@ -90,6 +91,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         snms_users,
         snms,
         snms_batches,
+        snms_templates,
         statistics,
     ):
         app.add_routes(resource.routes)

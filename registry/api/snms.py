@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import msgspec
@@ -36,9 +36,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def answered(
-    handler: Callable[[web.Request], Awaitable[web.Response]], *, writes: bool = False
+    handler: Handler, fail: Callable[[IdnodeError], web.Response] = snms_answers.failed
 ) -> Handler:
-    """Return `handler` with its errors answered as this API does. writes: it changes something."""
+    """Return `handler` with its errors answered as this API does, by `fail`."""
 
     async def answering(request: web.Request) -> web.StreamResponse:
         try:
@@ -51,10 +51,9 @@ def answered(
                 log.warning(
                     "request_failed", request_id=_id(request), error=str(error), cause=cause
                 )
-            return snms_answers.failed(error, writes=writes)
+            return fail(error)
         except web.RequestPayloadError as error:
-            unreadable = MalformedRequest(f"the body cannot be read: {error}")
-            return snms_answers.failed(unreadable, writes=writes)
+            return fail(MalformedRequest(f"the body cannot be read: {error}"))
         except Exception:
             log.exception("request_failed", request_id=_id(request), path=request.path)
             return snms_answers.broken()
@@ -158,7 +157,7 @@ routes: list[web.RouteDef] = [
     web.post("/identity/token", answered(token)),
     web.post("/identity/token/v1", answered(token_hashed)),
     web.get("/identityv2/data/detail", answered(detail), allow_head=False),
-    web.post("/identityv2/data", answered(create, writes=True)),
-    web.put("/identityv2/data", answered(update, writes=True)),
-    web.delete("/identityv2/data", answered(delete, writes=True)),
+    web.post("/identityv2/data", answered(create, snms_answers.failed_write)),
+    web.put("/identityv2/data", answered(update, snms_answers.failed_write)),
+    web.delete("/identityv2/data", answered(delete, snms_answers.failed_write)),
 ]

@@ -22,6 +22,7 @@ from protocol.errors import (
     HandleNotFound,
     IdnodeError,
     InsufficientPermission,
+    StoreUnavailable,
 )
 from registry.api.messages_zh import translate
 from registry.templates.checker import InvalidItem
@@ -39,10 +40,11 @@ class Status(IntEnum):
     INTERNAL_ERROR = -4
 
 
+_BUSY = "系统繁忙"
 _MESSAGES = {
     AuthenticationFailed: "用户名/密码错误！",
     AuthenticationNeeded: "没有登录，需要验证",
-    Busy: "系统繁忙",
+    Busy: _BUSY,
     InsufficientPermission: "没有权限",
     HandleExists: "标识已存在",
     HandleNotFound: "没有找到标识",
@@ -53,8 +55,15 @@ NOT_THERE = "标识不存在"
 _INTERNAL_ERROR = "系统内部错误"
 _OUR_FIELDS = (
     (re.compile(r"^values\b"), "value"),
-    (re.compile(r"^(prefix|suffix|identifier)$"), "handle"),
+    (re.compile(r"^(suffix|identifier)$"), "handle"),
     (re.compile(r"^template$"), "templateVersion"),
+    (re.compile(r"^name$"), "version"),
+    (re.compile(r"^(items\[\d+\])\.type$"), r"\1.idType"),
+    (re.compile(r"^(items\[\d+\])\.index$"), r"\1.idIndex"),
+    (re.compile(r"\.data\.min_length$"), ".metadata.minLength"),
+    (re.compile(r"^industry\.division$"), "industrySpecific"),
+    (re.compile(r"^industry\.group$"), "industryTrade"),
+    (re.compile(r"^industry\.class$"), "industrySubclass"),
 )
 
 
@@ -99,12 +108,27 @@ def succeeded(data: Any, **headers: str) -> web.Response:
     return _answer(Status.SUCCESS, SUCCESS, data, HTTPStatus.OK, headers)
 
 
-def failed(error: IdnodeError, *, writes: bool) -> web.Response:
-    """Answer that something was not done. writes: it would have changed something."""
+def failed(error: IdnodeError) -> web.Response:
+    """Answer that something was not done."""
+    return _answer(status_of(error), message_of(error), None, HTTPStatus.OK, {})
+
+
+def failed_write(error: IdnodeError) -> web.Response:
+    """Answer that an identifier was not written, or perhaps was."""
     status = status_of(error)
-    unknown = writes and status == Status.INTERNAL_ERROR
+    unknown = status == Status.INTERNAL_ERROR
     http = HTTPStatus.GATEWAY_TIMEOUT if unknown else HTTPStatus.OK
     return _answer(status, message_of(error), None, http, {})
+
+
+def failed_template(error: IdnodeError) -> web.Response:
+    """Answer that something was not done with a template.
+
+    When the node cannot at the moment, the guide shows status -1 here.
+    """
+    if isinstance(error, Busy | StoreUnavailable):
+        return _answer(Status.NOT_SIGNED_IN, _BUSY, None, HTTPStatus.OK, {})
+    return failed(error)
 
 
 def broken() -> web.Response:

@@ -118,7 +118,7 @@ def _message(outcome: IdnodeError | None) -> str:
 
 
 routes: list[web.RouteDef] = [
-    web.post(f"{_DATA}/batchCreate", answered(batch_create, writes=True)),
-    web.put(f"{_DATA}/batchUpdate", answered(batch_update, writes=True)),
-    web.delete(f"{_DATA}/batchDelete", answered(batch_delete, writes=True)),
+    web.post(f"{_DATA}/batchCreate", answered(batch_create, snms_answers.failed_write)),
+    web.put(f"{_DATA}/batchUpdate", answered(batch_update, snms_answers.failed_write)),
+    web.delete(f"{_DATA}/batchDelete", answered(batch_delete, snms_answers.failed_write)),
 ]

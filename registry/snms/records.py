@@ -25,6 +25,8 @@ from registry.templates.names import Reference, check_name
 READ, RESTRICTED = "1", "0"
 """``auth`` of a value that everybody may read, and of one that not everybody may."""
 
+_FOR_WHOM = ("permissions", "access")
+
 _ABSENT = Condition(none_match=("*",))
 _ANY = Condition()
 _ATTEMPTS = 3
@@ -71,17 +73,19 @@ async def create(work: Work, record: SnmsRecord) -> None:
 async def update(work: Work, record: SnmsRecord) -> None:
     """Replace the values of an identifier, but for those that this API does not show.
 
-    Raises HandleNotFound, and as `identifiers.put` does.
+    A value that stays is for whom it was: this API cannot say that. Raises HandleNotFound, and as
+    `identifiers.put` does.
     """
     identifier, values = parse(record.handle), _values(record)
     for _ in range(_ATTEMPTS):
         row = await identifiers.get(work, identifier)
+        before = {value["index"]: value for value in row.values_}
         kept = [value for value in row.values_ if _is_administrative(value)]
         try:
             await identifiers.put(
                 work,
                 identifier,
-                values=[*values, *kept],
+                values=[*(_for_whom_before(value, before) for value in values), *kept],
                 template=record.template_version,
                 when=Condition(match=(etag(row.version),)),
             )
@@ -108,6 +112,15 @@ def _values(record: SnmsRecord) -> list[dict[str, Any]]:
         }
         for value in record.value
     ] + [_template_value(record.template_version)]
+
+
+def _for_whom_before(
+    value: dict[str, Any], before: Mapping[int, Mapping[str, Any]]
+) -> dict[str, Any]:
+    earlier = before.get(value["index"])
+    if earlier is None or fold(earlier["type"]) != fold(value["type"]):
+        return value
+    return value | {name: earlier[name] for name in _FOR_WHOM if name in earlier}
 
 
 def _check_version(version: str) -> None:

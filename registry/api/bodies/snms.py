@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from registry.snms.template_wire import SnmsShownTemplate3, SnmsShownTemplate5
 from registry.snms.wire import SnmsDetail, SnmsToken
 
 Status = Annotated[
@@ -69,3 +70,19 @@ class SnmsDetailAnswer(msgspec.Struct, frozen=True):
     message: str
     status: Status
     data: SnmsDetail | None
+
+
+class SnmsTemplateAnswer3(msgspec.Struct, frozen=True):
+    """An answer with a template, as version 3 shows it."""
+
+    message: str
+    status: Status
+    data: SnmsShownTemplate3 | None
+
+
+class SnmsTemplateAnswer5(msgspec.Struct, frozen=True):
+    """An answer with a template, as version 5 shows it."""
+
+    message: str
+    status: Status
+    data: SnmsShownTemplate5 | None

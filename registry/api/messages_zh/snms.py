@@ -14,6 +14,11 @@ SENTENCES = {
     "a prefix handle is not the identifier of an object": "前缀标识不是对象的标识",
     "{} is registered already": "{} 已注册",
     "{} is being changed by others; try again": "{} 正在被他人修改,请重试",
+    # registry.snms.templates
+    "template {} is being changed by others; try again": "模板 {} 正在被他人修改,请重试",
+    "the template has items that are not text: use /api/v1/templates": (
+        "模板含有非字符型的属性,请使用 /api/v1/templates"
+    ),
     # registry.api.snms_batches
     "a batch {} at most {} identifiers": "批量{}最大支持{}条",
     "the node works on as many batches as it does at once": "批量请求过多,请稍后重试",

@@ -6,12 +6,15 @@ from registry.api.bodies import snms as bodies
 from registry.api.bodies import snms_users as users
 from registry.api.operations.common import PAGE, POST, UUID
 from registry.api.operations.model import Answers, Operation, Parameter
+from registry.snms import template_wire as templates
 from registry.snms import wire
 
 TAG = ("SNMS API, versions 3 and 5", "SNMS 接口（V3、V5）")
 
 PARAMETERS = {
     "user_id": Parameter("path", "Id of the user", UUID),
+    "snms_prefix": Parameter("query", "Prefix of the template", name="prefix", required=True),
+    "snms_version": Parameter("query", "Name of the template", name="version", required=True),
     "handle": Parameter("query", "Identifier, such as 88.118.35/SN-1", required=True),
 }
 
@@ -104,6 +107,30 @@ def _write(  # noqa: PLR0917
     )
 
 
+def _template(  # noqa: PLR0917
+    method: str,
+    number: int,
+    does: str,
+    summary: str,
+    summary_zh: str,
+    request: object = None,
+    answer: object = bodies.SnmsAnswer,
+) -> Operation:
+    return Operation(
+        method,
+        f"/snms/api/v{number}/template",
+        f"snmsV{number}{does}Template",
+        summary,
+        f"{summary_zh}（V{number}）",
+        _TOKEN,
+        {200: Answers("Done, or why not", answer)},
+        request=request,
+        parameters=() if request else ("snms_prefix", "snms_version"),
+        group=_GROUP,
+        problems=False,
+    )
+
+
 _TOKEN_ANSWER = bodies.SnmsTokenAnswer
 _DATA = "/identityv2/data"
 
@@ -157,5 +184,37 @@ OPERATIONS = (
         "批量删除标识",
         list[wire.Handle],
         bodies.SnmsDeletionAnswer,
+    ),
+    _template("GET", 3, "Get", "Read a template", "查询数据模板", None, bodies.SnmsTemplateAnswer3),
+    _template("GET", 5, "Get", "Read a template", "查询数据模板", None, bodies.SnmsTemplateAnswer5),
+    *(
+        operation
+        for number in (3, 5)
+        for operation in (
+            _template(
+                "POST",
+                number,
+                "Create",
+                "Make a template and publish it",
+                "新增数据模板",
+                templates.SnmsTemplate,
+            ),
+            _template(
+                "DELETE",
+                number,
+                "Delete",
+                "Withdraw a template",
+                "删除数据模板",
+                templates.SnmsTemplateName,
+            ),
+        )
+    ),
+    _template(
+        "PUT",
+        5,
+        "Change",
+        "Publish the next version of a template; items that are not named stay",
+        "修改数据模板",
+        templates.SnmsTemplateChange,
     ),
 )

@@ -16,9 +16,26 @@ from tests.integration.snms.support import Client, record
 Body = Callable[[str], Any]
 """Takes the prefix that is aimed at."""
 
+ITEM = {"name": "名称", "idType": "NAME", "metadata": {"minLength": 0, "maxLength": 60}, "state": 1}
+HEAD = {
+    "industryCategory": "C",
+    "industrySpecific": "34",
+    "industryTrade": "344",
+    "industrySubclass": "3441",
+    "type": 2,
+}
+
 
 def _record(prefix: str) -> Any:
     return record(f"{prefix}/SN-1", tenants.TEMPLATE, (2000, "NAME", "taken over"))
+
+
+def _template(version: str) -> Body:
+    return lambda prefix: {"prefix": prefix, "version": version, **HEAD, "items": [ITEM]}
+
+
+def _named(version: str) -> Body:
+    return lambda prefix: {"prefix": prefix, "version": version}
 
 
 CASES: dict[str, tuple[str, Body | None]] = {
@@ -28,6 +45,13 @@ CASES: dict[str, tuple[str, Body | None]] = {
     "snmsBatchCreate": ("", lambda prefix: [_record(prefix) | {"handle": f"{prefix}/NEW-2"}]),
     "snmsBatchUpdate": ("", lambda prefix: [_record(prefix)]),
     "snmsBatchDelete": ("", lambda prefix: [f"{prefix}/NEW", f"{prefix}/NEW-2"]),
+    "snmsV3GetTemplate": ("?prefix={prefix}&version=goods", None),
+    "snmsV5GetTemplate": ("?prefix={prefix}&version=goods", None),
+    "snmsV3CreateTemplate": ("", _template("third")),
+    "snmsV5CreateTemplate": ("", _template("fifth")),
+    "snmsV5ChangeTemplate": ("", lambda prefix: _template("fifth")(prefix) | {"items": []}),
+    "snmsV3DeleteTemplate": ("", _named("third")),
+    "snmsV5DeleteTemplate": ("", _named("fifth")),
     "snmsDelete": ("", lambda prefix: {"handle": f"{prefix}/SN-1"}),
 }
 OPEN = {"snmsToken", "snmsTokenHashed"}
@@ -51,7 +75,7 @@ async def test_no_operation_reaches_another_enterprise(node: Node) -> None:
     own, stranger = await tenants.make(node, 1), await tenants.make(node, 2)
     users = (f"mes {stranger.mark}", f"admin.{stranger.mark}")
     operations = [each for each in await _operations(node) if each[0] not in OPEN]
-    operations.sort(key=lambda each: each[1] == "DELETE")
+    operations.sort(key=lambda each: ("POST", "GET", "PUT", "DELETE").index(each[1]))
     before = await node.call("GET", f"/identifiers/{own.prefix}/SN-1", own.key)
     for name in users:
         client = await Client(node).sign_in(name, tenants.PASSWORD)

@@ -228,6 +228,27 @@ async def test_an_update_keeps_what_this_api_does_not_show(client: Client, node:
     assert [value["index"] for value in shown["value"]] == [1001, 2000]
 
 
+async def test_an_update_leaves_a_value_to_those_whom_it_is_for(client: Client, node: Node) -> None:
+    await client.must("POST", DATA, _record((2001, "NOTE", "before"), (2003, "MADE", "2026-01-31")))
+    note = {"index": 2001, "type": "NOTE", "data": {"format": "string", "value": "before"}}
+    partners = {"audience": "partners", "partners": ["group:buyers"]}
+    path = f"/identifiers/{PREFIX}/A"
+    body = {"values": [note | {"access": partners}]}
+    status, answer, _ = await node.call("PATCH", path, node.operator, body)
+    assert status == 200, answer
+    await client.must("PUT", DATA, _record((2001, "NOTE", "after"), (2003, "MADE", "2026-02-01")))
+    _, answer, _ = await node.call("GET", path, node.operator)
+    values = {value["index"]: value for value in answer["values"]}
+    assert values[2001]["data"]["value"] == "after"
+    assert values[2001]["access"] == partners
+    assert "access" not in values[2003]
+    shown = await client.must("GET", f"{DATA}/detail?handle={PREFIX}/A")
+    assert [(v["index"], v["auth"]) for v in shown["value"] if v["index"] > 2000] == [
+        (2001, "0"),
+        (2003, "1"),
+    ]
+
+
 async def test_what_is_done_stands_in_the_history_and_the_audit_log(
     client: Client, node: Node
 ) -> None:
