@@ -93,12 +93,13 @@ class Town:
             ("resolve json", f"/resolve/{name}", JSON),
             ("link set", f"/resolve/{name}", "application/linkset+json"),
             ("page", f"/resolve/{name}?noredirect", HTML),
+            ("redirect", f"/resolve/{name}", HTML),
             ("script", f"/api/handles/{name}?callback=take", JSON),
             ("public only", f"/api/handles/{name}?publicOnly", JSON),
         ):
             answer = await self.front.ask("GET", path, Accept=accept, **headers)
-            assert answer.status in (200, 404), (door, answer.status, answer.body)
-            found[door] = words(answer.body)
+            assert answer.status in (200, 302, 404), (door, answer.status, answer.body)
+            found[door] = words(answer.body + answer.headers.get("Location", "").encode())
         posted = await self.front.ask("POST", f"/api/handles/{name}", {}, **headers)
         found["handle json by POST"] = words(posted.body)
         return found
