@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from registry import idempotency
 from registry.api.bodies import identifiers, problems
 from registry.api.operations import OPERATIONS, PARAMETERS, TAGS, Answers, Operation
 
@@ -97,6 +98,7 @@ def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
         *_ALWAYS_REFUSED,
         *operation.refused,
         *(_WITH_BODY if "requestBody" in result else ()),
+        *((422,) if idempotency.HEADER in names else ()),
     }
     for status in sorted(refused):
         result["responses"][str(status)] = {

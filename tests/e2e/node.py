@@ -64,11 +64,25 @@ class Node:
     log: Path
     seen: set[psutil.Process] = field(default_factory=set)
 
-    def call(self, method: str, path: str, body: object = None, *, admin: bool = False) -> Answer:
-        """One request on a connection of its own, as the first operator."""
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        admin: bool = False,
+        token: str | None = TOKEN,
+        content_type: str = "application/json",
+    ) -> Answer:
+        """One request on a connection of its own, as the first operator if no token is given.
+
+        A body of bytes is sent as it is.
+        """
         port = self.admin_port if admin else self.http_port
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": content_type}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = Request(f"http://127.0.0.1:{port}{path}", data, headers, method=method)
         try:
             with urlopen(request, timeout=20) as reply:

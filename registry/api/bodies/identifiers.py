@@ -59,10 +59,16 @@ class Value(msgspec.Struct, frozen=True):
             " alone. Answers have it where there are partners"
         ),
     ] = None
-    timestamp: Annotated[
-        str | None,
-        Meta(description="Time of the last change; set by the node, ignored in requests"),
-    ] = None
+    timestamp: (
+        Annotated[
+            str,
+            Meta(
+                description="Time of the last change; set by the node, ignored in requests",
+                extra_json_schema={"format": "date-time"},
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 # The rules of values are protocol.json_api's, which also finds the place of each error; this says

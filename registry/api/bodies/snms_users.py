@@ -14,7 +14,7 @@ class NewSnmsUser(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A user of the SNMS API to make."""
 
     name: Annotated[str, Meta(max_length=50, examples=["mes"])]
-    password: Annotated[str, Meta(max_length=64)]
+    password: Annotated[str, Meta(max_length=64, extra_json_schema={"minLength": 12})]
     hashed: Annotated[
         bool,
         Meta(

@@ -46,11 +46,12 @@ _RESOURCES = {
 
 TAGS: dict[str, tuple[str, str]] = {name: each.TAG for name, each in _RESOURCES.items()}
 
-PARAMETERS: dict[str, Parameter] = {
-    name: parameter
-    for each in (common, keys, *_RESOURCES.values())
-    for name, parameter in each.PARAMETERS.items()
-}
+_NAMED = tuple(
+    named for each in (common, keys, *_RESOURCES.values()) for named in each.PARAMETERS.items()
+)
+PARAMETERS: dict[str, Parameter] = dict(_NAMED)
+if len(PARAMETERS) < len(_NAMED):
+    raise RuntimeError("two resources have a parameter with the same key")
 
 OPERATIONS: tuple[Operation, ...] = tuple(
     operation for each in _RESOURCES.values() for operation in each.OPERATIONS

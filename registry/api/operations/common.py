@@ -6,6 +6,9 @@ from registry.api.operations.model import Parameter
 
 UUID = {"type": "string", "format": "uuid"}
 
+_TAG = r'(W/)?"[!#-~]*"'
+_TAGS = {"type": "string", "pattern": rf"^(\*|{_TAG}( *, *{_TAG})*)$"}
+
 PARAMETERS = {
     "id": Parameter("path", "Id of the resource", UUID),
     "prefix": Parameter("path", "Prefix, such as 88.118.35"),
@@ -25,10 +28,15 @@ PARAMETERS = {
         "1 to 255 visible ASCII characters. The same request with the same key has one effect and"
         " gets the first answer again, for 24 hours, with Idempotency-Replayed: true; another"
         " request with the same key is refused with 422.",
+        {"type": "string", "pattern": "^[!-~]{1,255}$"},
     ),
-    "If-Match": Parameter("header", "Write only if the ETag is one of these, or * if it is there"),
+    "If-Match": Parameter(
+        "header", "Write only if the ETag is one of these, or * if it is there", _TAGS
+    ),
     "If-None-Match": Parameter(
-        "header", "* writes only what is not there; with GET: 304 if the ETag is one of these"
+        "header",
+        "* writes only what is not there; with GET: 304 if the ETag is one of these",
+        _TAGS,
     ),
 }
 

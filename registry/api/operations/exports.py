@@ -32,7 +32,7 @@ OPERATIONS = (
             )
         },
         parameters=("of_prefix", "export_format", "members"),
-        refused=(404, 409, 503),
+        refused=(404, 409, 422, 503),
         notes="Sent while it is read; a client that takes nothing for 30 s is cut off. A connection"
         " that ends within the body has not sent all.",
     ),

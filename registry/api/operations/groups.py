@@ -10,7 +10,7 @@ TAG = ("Groups of partners, and what is shared", "合作方分组与共享")
 
 PARAMETERS = {
     "group": Parameter("path", "Name of the group: a-z, 0-9, and between these . _ -"),
-    "of_enterprise": Parameter(
+    "group_owner": Parameter(
         "query",
         "Whose groups; left out: the caller's own",
         {"type": "string", "format": "uuid"},
@@ -31,7 +31,7 @@ OPERATIONS = (
         "合作方分组列表",
         _READERS,
         {200: Answers("A page, by name", bodies.GroupPage)},
-        parameters=("of_enterprise", *PAGE),
+        parameters=("group_owner", *PAGE),
     ),
     Operation(
         "GET",
@@ -44,7 +44,7 @@ OPERATIONS = (
             200: Answers("The group", bodies.Group, headers=("ETag",)),
             304: Answers("Not changed", headers=("ETag",)),
         },
-        parameters=("of_enterprise", "If-Match", "If-None-Match"),
+        parameters=("group_owner", "If-Match", "If-None-Match"),
         refused=(404, 412),
     ),
     Operation(
@@ -59,7 +59,7 @@ OPERATIONS = (
             200: Answers("Replaced", bodies.Group, headers=("ETag",)),
         },
         request=bodies.NewGroup,
-        parameters=("of_enterprise", "If-Match", "If-None-Match"),
+        parameters=("group_owner", "If-Match", "If-None-Match"),
         refused=(404, 409, 412),
         notes="Values whose access names group:NAME are shown to its members from now on, and to"
         " nobody who was one. The group partners is the one that access means without a name.",
@@ -72,7 +72,7 @@ OPERATIONS = (
         "删除合作方分组",
         _WRITERS,
         {204: Answers("Deleted")},
-        parameters=("of_enterprise", "If-Match", "If-None-Match"),
+        parameters=("group_owner", "If-Match", "If-None-Match"),
         refused=(404, 412),
     ),
     Operation(

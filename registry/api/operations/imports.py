@@ -81,6 +81,7 @@ OPERATIONS = (
         "operator, auditor; an enterprise sees its own",
         {200: Answers("A page", bodies.ImportPage)},
         parameters=("import_state", "of_import_prefix", *PAGE),
+        refused=(422,),
     ),
     Operation(
         "GET",

@@ -24,8 +24,10 @@ PARAMETERS = {
     "by": Parameter(
         "query", "A row for each of these", {"enum": ["prefix", "enterprise", "industry"]}
     ),
-    "of_prefix": Parameter("query", "Under this prefix alone", name="prefix"),
-    "of_enterprise": Parameter("query", "Of this enterprise alone", UUID, name="enterprise_id"),
+    "counted_prefix": Parameter("query", "Under this prefix alone", name="prefix"),
+    "counted_enterprise": Parameter(
+        "query", "Of this enterprise alone", UUID, name="enterprise_id"
+    ),
     "of_industry": Parameter("query", "Of this industry alone", name="industry"),
     "top_kind": Parameter(
         "query",
@@ -44,7 +46,7 @@ PARAMETERS = {
 }
 
 _WHO = "operator, reviewer, auditor; an enterprise is told of its own; scope statistics"
-_OF = ("of_prefix", "of_enterprise", "of_industry", "by", *PAGE)
+_OF = ("counted_prefix", "counted_enterprise", "of_industry", "by", *PAGE)
 _HOURS = ("statistics_from", "statistics_to", "per", *_OF)
 
 
@@ -97,8 +99,8 @@ OPERATIONS = (
             "top_kind",
             "top_from",
             "top_to",
-            "of_prefix",
-            "of_enterprise",
+            "counted_prefix",
+            "counted_enterprise",
             "top_limit",
         ),
         notes="Estimated in bounded memory: between at_least and at_most. It is here within a"
