@@ -32,6 +32,9 @@ def _registered(*records: dict[str, Any]) -> Given:
 
 
 GIVEN: dict[str, Given] = {
+    "88.709.911/123 is registered": _registered(
+        record("88.709.911/123", "666", (2000, "test", "88.709.0000/123"))
+    ),
     "88.1021.150/002 is registered without values": _registered(record("88.1021.150/002", "1.0")),
     "88.1021.150/xx002 is registered": _registered(
         record("88.1021.150/xx002", "1.0", (2000, "name", "before"))
@@ -53,6 +56,7 @@ async def client(node: Node) -> Client:
     await support.template(node, "88.1021.150", key, "1.0", "name")
     await support.template(node, "88.101.42", key, "1.0.0", "URL", "URL2")
     await support.template(node, "86.709.612", key, "1.0", "name")
+    await support.template(node, "88.709.911", key, "666", "test")
     await support.user(node, enterprise_id)
     return await Client(node).sign_in()
 

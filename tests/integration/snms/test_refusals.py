@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -148,6 +149,27 @@ async def test_what_is_registered_is_there_already(client: Client) -> None:
     assert await client.refused("POST", DATA, again) == "标识已存在"
     assert await client.value(f"{PREFIX}/A", 2001) is None
     assert await client.refused("POST", DATA, _record(handle=f"{PREFIX}/a")) == "标识已存在"
+
+
+async def test_of_many_who_register_the_same_at_once_one_does(client: Client) -> None:
+    answers = await asyncio.gather(*(client.ask("POST", DATA, _record()) for _ in range(8)))
+    messages = sorted(answer["message"] for _, answer in answers)
+    assert messages == ["success"] + ["标识已存在"] * 7
+
+
+async def test_under_a_prefix_that_is_suspended_nothing_is_written(
+    client: Client, node: Node
+) -> None:
+    await client.must("POST", DATA, _record())
+    reason = {"reason": "unpaid"}
+    path = f"/prefixes/{PREFIX}/suspend"
+    status, answer, _ = await node.call("POST", path, node.operator, reason)
+    assert status == 200, answer
+    message = f"前缀 {PREFIX} 已暂停,未启用"
+    assert await client.refused("POST", DATA, _record(handle=f"{PREFIX}/B")) == message
+    assert await client.refused("PUT", DATA, _record()) == message
+    assert await client.refused("DELETE", DATA, {"handle": f"{PREFIX}/A"}) == message
+    assert await client.value(f"{PREFIX}/A") == "水泵"
 
 
 async def test_what_is_not_registered_is_not_found(client: Client) -> None:

@@ -7,7 +7,7 @@ import datetime
 import asyncpg
 import pytest
 
-from registry.snms import secrets
+from registry.snms import secrets, tokens
 from tests.integration.registry_client import Node
 from tests.integration.snms import support
 from tests.integration.snms.support import Client
@@ -118,3 +118,27 @@ async def test_people_of_the_node_have_no_business_here(node: Node) -> None:
     assert status == 201
     body = {"username": "wang.fang", "password": support.PASSWORD}
     assert await Client(node).refused("POST", "/identity/token", body) == "用户名/密码错误！"
+
+
+async def test_the_tokens_of_an_enterprise_that_is_closed_open_nothing(
+    node: Node, works: tuple[str, str]
+) -> None:
+    await support.user(node, works[0])
+    signed_in = await Client(node).sign_in()
+    async with node.database.begin() as connection:
+        await connection.exec_driver_sql("UPDATE enterprises SET status = 'closed'")
+    await signed_in.refused("GET", DETAIL, status=NOT_SIGNED_IN)
+    body = {"username": support.USER, "password": support.PASSWORD}
+    assert await Client(node).refused("POST", "/identity/token", body) == "用户名/密码错误！"
+
+
+async def test_a_user_has_a_bounded_number_of_tokens(
+    node: Node, works: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "MAX_TOKENS", 2)
+    await support.user(node, works[0])
+    first = await Client(node).sign_in()
+    others = [await Client(node).sign_in() for _ in range(2)]
+    await first.refused("GET", DETAIL, status=NOT_SIGNED_IN)
+    for other in others:
+        await other.refused("GET", DETAIL)
