@@ -121,6 +121,11 @@ def new_token(kind: str) -> str:
     return f"{_TOKEN_HEAD[kind]}_{secrets.token_urlsafe(32)}"
 
 
+def is_of(token: str, kind: str) -> bool:
+    """Whether a token says that it is one that `new_token` has made for `kind`."""
+    return token.startswith(f"{_TOKEN_HEAD[kind]}_")
+
+
 def digest(token: str) -> tuple[bytes, bytes]:
     """Return what is stored of a token: the bytes it is found by, and its whole hash."""
     whole = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -1,8 +1,8 @@
 """Tokens of the SNMS API: who gets one, and whose it is.
 
 An application signs in as a user that its enterprise has made for it, a person as the
-administrator that he is. A token lives for 24 hours, opens this API and no other, and ends with the
-password that it was got by.
+administrator that he is. A token lives for 24 hours, opens this API and resolution alone, and ends
+with the password that it was got by.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from registry.admins import Identity
 from registry.api.requests import REQUEST_ID, bearer
 from registry.http_sessions import Session
 from registry.prefix_handles import owner_prefix
+from registry.snms import tokens
 from resolver.handle.administrator import Administrator
 from resolver.handle.service import HandleService
 from resolver.transports import rest_body, rest_node
@@ -129,8 +130,9 @@ class Rest:
 
     async def _hidden_from_bearer(self, token: str, identifier: Identifier) -> list[HandleValue]:
         registry = self.service.registry
+        known = tokens if principals.is_of(token, principals.SNMS) else principals
         async with registry.database.begin() as connection:
-            who = await principals.authenticate(connection, token, registry.clock())
+            who = await known.authenticate(connection, token, registry.clock())
         # A transaction of the node itself: that of the token sees what is its enterprise's alone.
         async with registry.database.begin() as connection:
             requester = await requesters.of_principal(connection, who, identifier)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.integration import access_support
 from tests.integration.access_support import Town, bearer, for_partners, private, proof
 from tests.integration.registry_client import Node
 from tests.integration.rest_support import Answer, value
+from tests.integration.snms import support as snms
 
 
 @pytest.fixture
@@ -72,6 +74,17 @@ async def test_a_token_that_is_not_good_is_401(town: Town) -> None:
             assert answer.status == 401
             assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
             assert "no-store" in answer.headers["Cache-Control"]
+
+
+async def test_a_token_of_the_snms_api_sees_what_its_enterprise_may(town: Town) -> None:
+    await _register(town)
+    for works, expected in ((town.owner, 5), (town.friend, 2), (town.stranger, 1)):
+        await snms.user(town.node, works.id, f"mes{expected}")
+        client = await snms.Client(town.node).sign_in(f"mes{expected}")
+        seen = await town.seen("SN-1", bearer(str(client.token)))
+        assert seen == list(range(1, expected + 1))
+    answer = await town.resolve("SN-1", bearer("idt_" + "x" * 43))
+    assert answer.status == 401
 
 
 async def test_any_key_of_a_handle_is_meant_by_index_0(town: Town) -> None:
@@ -211,6 +224,30 @@ async def test_what_is_hidden_cannot_be_told_from_what_is_not_there(
         assert status == (200 if public else 404), answer
         path = f"/identifiers/{prefix}/{name}"
         assert (await town.node.call("GET", path, town.stranger.key))[0] == 403
+
+
+@pytest.mark.parametrize("public", [True, False])
+async def test_the_node_does_the_same_work_for_what_is_hidden(town: Town, public: bool) -> None:
+    """How long an answer takes tells nothing either: the same statements are run for it."""
+    shown = [value(1, "https://pumps.example/1")] if public else []
+    await town.put("SN-HIDDEN", [*shown, for_partners(2, "note", town.friend.partner)])
+    await town.put("SN-ABSENT", shown)
+    statements: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        statements.append(statement)
+
+    engine = town.front.service.registry.database.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    for auth in (None, bearer(town.stranger.key), proof(town.stranger.identity)):
+        await town.resolve("SN-ABSENT", auth)  # a token's last use is noted once
+        run = []
+        for name in ("SN-HIDDEN", "SN-ABSENT"):
+            statements.clear()
+            await town.resolve(name, auth)
+            run.append(list(statements))
+        assert run[0] == run[1], auth
+        assert bool(run[0]) == (auth is not None), "what everybody sees needs no look at the rest"
 
 
 async def test_caches_keep_the_audiences_apart(town: Town) -> None:
