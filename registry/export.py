@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.errors import Conflict
-from registry.imports.csv_rows import MAX_COLUMNS
+from registry.imports.columns import MAX_COLUMNS
 from registry.listing import Listed, Listing
 from registry.schema import Name
 

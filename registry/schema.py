@@ -424,6 +424,7 @@ imports = sa.Table(
     sa.Column("format", Text, nullable=False),
     sa.Column("prefix", Name),
     sa.Column("template", Text),
+    sa.Column("mapping", pg.JSONB(none_as_null=True)),
     sa.Column("mode", Text, nullable=False, server_default="upsert"),
     sa.Column("dry_run", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("state", Text, nullable=False),
@@ -445,6 +446,20 @@ imports = sa.Table(
 )
 """`read` rows of the file are decided (done or failed) and committed: a resumed import skips
 as many. `seconds` is the working time so far."""
+
+import_mappings = sa.Table(
+    "import_mappings",
+    metadata,
+    sa.Column("prefix", Name, primary_key=True),
+    sa.Column("template_key", Name, primary_key=True),
+    sa.Column("name_key", Name, primary_key=True),
+    sa.Column("template", Name, nullable=False),
+    sa.Column("name", Name, nullable=False),
+    sa.Column("mapping", pg.JSONB, nullable=False),
+    _created(),
+    _updated(),
+)
+"""`mapping` is a registry.imports.mapping.Mapping."""
 
 import_chunks = sa.Table(
     "import_chunks",

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from protocol.errors import MalformedRequest, TooLarge, UnsupportedMediaType
+from protocol.errors import InvalidValue, MalformedRequest, TooLarge, UnsupportedMediaType
 from protocol.identifier import check_prefix
 from registry import idempotency
 from registry.api.bodies import imports as bodies
@@ -17,6 +17,7 @@ from registry.api.requests import (
     REGISTRY,
     answer,
     cut_page,
+    decode_json,
     open_work,
     page_after,
     page_limit,
@@ -32,6 +33,7 @@ from registry.api.streams import cut_off
 from registry.export import csv_lines
 from registry.idempotency import Answer
 from registry.imports import control, records, uploads
+from registry.imports.mapping import Mapping
 from registry.services import Record, Work
 
 FORMATS = {
@@ -102,8 +104,19 @@ def _terms(request: web.Request) -> uploads.Terms:
         prefix=None if query.prefix is None else check_prefix(query.prefix),
         template=query.template,
         mode=query.mode,
+        mapping=_mapping(query.mapping),
         dry_run=query.dry_run,
     )
+
+
+def _mapping(text: str | None) -> Mapping | str | None:
+    """Read a mapping, which is JSON, or the name of one."""
+    if text is None or not text.startswith("{"):
+        return text
+    try:
+        return decode_json(text.encode("utf-8", "replace"), Mapping)
+    except InvalidValue as error:
+        raise error.at("mapping") from None
 
 
 def _format(request: web.Request) -> str:

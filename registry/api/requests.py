@@ -41,7 +41,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
-_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_PLACE = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
 _MEMBER = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from protocol.errors import InvalidValue
 from protocol.json_api import iso_time
 from registry.imports import csv_rows, ndjson_rows, readers, rows
+from registry.imports.mapping import NO_MAPPING, Mapping
 from registry.imports.progress import Meter
 from registry.imports.readers import Unreadable
 from registry.imports.templates import NotRead, Templates
@@ -176,8 +177,8 @@ class Batch:
                 yield part.encode()
 
 
-TableParser = Callable[[Any, str | None, Checker | None], rows.Parse]
-"""Takes a header, the prefix of the import and the checker of all rows. Raises Unreadable."""
+TableParser = Callable[[Any, str | None, Checker | None, Mapping], rows.Parse]
+"""Takes a header and what csv_rows.csv_parser does. Raises Unreadable."""
 
 
 async def read_batches(
@@ -190,20 +191,22 @@ async def read_batches(
     templates: Templates | None = None,
     once: bool = False,
     meter: Meter | None = None,
+    mapping: Mapping = NO_MAPPING,
 ) -> AsyncIterator[Batch]:
     """Read a file and yield what it says after row `after`, in batches.
 
     format_: csv, xlsx or ndjson. prefix: see csv_rows.csv_parser. templates: those that rows name.
-    once: see Batch. meter: counts what is read of the file. Raises Unreadable; what was read before
-    has been yielded then.
+    once: see Batch. meter: counts what is read of the file. mapping: of the columns of a table.
+    Raises Unreadable; what was read before has been yielded then.
     """
     stamp = iso_time(int(clock()))
     meter = meter or Meter(0)
+    source = _Source(format_, chunks, prefix, mapping, meter)
     batch = Batch(after, after, once=once)
     unreadable: Unreadable | None = None
     try:
         templates = templates or Templates()
-        async for first, block, parse in _blocks(format_, chunks, prefix, templates, meter):
+        async for first, block, parse in _blocks(source, templates):
             for row, content in enumerate(block, first):
                 if row <= after:
                     continue
@@ -246,25 +249,32 @@ def _read(batch: Batch, row: int, content: Any, parse: rows.Parse, stamp: str) -
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file and how it is to be read: see read_batches."""
+
+    format: str
+    chunks: AsyncIterator[bytes]
+    prefix: str | None
+    mapping: Mapping
+    meter: Meter
+
+
 async def _blocks(
-    format_: str,
-    chunks: AsyncIterator[bytes],
-    prefix: str | None,
-    templates: Templates,
-    meter: Meter,
+    source: _Source, templates: Templates
 ) -> AsyncIterator[tuple[int, list[Any], rows.Parse]]:
     """Yield blocks of rows, each with the number of its first row and the parser."""
-    if format_ == "ndjson":
-        parse = ndjson_rows.ndjson_parser(prefix, templates)
-        async for lines in readers.read_ndjson(chunks):
+    if source.format == "ndjson":
+        parse = ndjson_rows.ndjson_parser(source.prefix, templates)
+        async for lines in readers.read_ndjson(source.chunks):
             yield lines.first, lines.rows, parse
         return
-    read, parser = _table(format_, chunks, meter)
+    read, parser = _table(source)
     parse_row: rows.Parse | None = None
     async for block in read:
         if parse_row is None:
-            checker = await _of_all(prefix, templates)
-            parse_row = parser(block.rows[0], prefix, checker)
+            checker = await _of_all(source.prefix, templates)
+            parse_row = parser(block.rows[0], source.prefix, checker, source.mapping)
             yield block.first + 1, block.rows[1:], parse_row
         else:
             yield block.first, block.rows, parse_row
@@ -272,13 +282,11 @@ async def _blocks(
         raise Unreadable("the file is empty: it has no header")
 
 
-def _table(
-    format_: str, chunks: AsyncIterator[bytes], meter: Meter
-) -> tuple[AsyncIterator[readers.Block[Any]], TableParser]:
+def _table(source: _Source) -> tuple[AsyncIterator[readers.Block[Any]], TableParser]:
     """Return the rows of a file that has a header, and what makes the parser of the others."""
-    if format_ == "xlsx":
-        return read_xlsx(chunks, meter), xlsx_parser
-    return readers.read_csv(chunks), csv_rows.csv_parser
+    if source.format == "xlsx":
+        return read_xlsx(source.chunks, source.meter, source.mapping.sheet), xlsx_parser
+    return readers.read_csv(source.chunks), csv_rows.csv_parser
 
 
 async def _of_all(prefix: str | None, templates: Templates) -> Checker | None:

@@ -1,16 +1,14 @@
-"""Rows of CSV: what the columns of a header mean."""
+"""Rows of a table: cells become the values that its columns stand for."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from json.encoder import encode_basestring as quote
 
-from protocol import json_api
 from protocol.errors import InvalidValue
-from protocol.values import DEFAULT_TTL, MAX_TTL, PUBLIC, check_values
-from registry.imports.readers import Unreadable
+from protocol.values import MAX_TTL
+from registry.imports.columns import Column, Layout, layout_of
+from registry.imports.mapping import NO_MAPPING, Mapping
 from registry.imports.rows import (
     PLAIN_LENGTH,
     Line,
@@ -21,56 +19,43 @@ from registry.imports.rows import (
     check_texts,
     decoded_values,
     encoded_values,
-    head_of,
-    is_plain,
     make_line,
     split_name,
 )
 from registry.templates.checker import Checker
 
-MAX_COLUMNS = 2048
 
-_VALUE_HEADER = re.compile(r"(?:([0-9]{1,10}):)?([^:]+)")
-_RESERVED = ("identifier", "suffix", "ttl")
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    position: int
-    name: str
-    index: int
-    type: str
-    head: str
-    plain: bool
-    audience: str
-
-
-def csv_parser(header: Sequence[str], prefix: str | None, checker: Checker | None = None) -> Parse:
+def csv_parser(
+    header: Sequence[str],
+    prefix: str | None,
+    checker: Checker | None = None,
+    mapping: Mapping = NO_MAPPING,
+) -> Parse:
     """Return the parser of the rows under `header`. Raises Unreadable, naming the column.
 
     prefix: the one that bare suffixes stand under, and identifiers must. checker: of the template
-    of all rows; a column may then be named as an item is.
+    of all rows. mapping: see columns.layout_of.
     """
-    names = [name.strip() for name in header]
-    _check_header(names, prefix)
-    columns = _value_columns(names, checker)
-    by_index = {column.index: column.name for column in columns}
-    name_at = names.index("identifier" if "identifier" in names else "suffix")
-    name_column = names[name_at]
-    ttl_at = names.index("ttl") if "ttl" in names else None
+    layout = layout_of(header, prefix, checker, mapping)
+    names, columns, constants = layout.names, layout.columns, layout.constants
+    by_index = layout.by_index
+    name_at, name_column = layout.name_at, names[layout.name_at]
+    bare = None if layout.whole else prefix
 
     def parse(cells: list[str], stamp: str) -> Line | None:
         if not cells:
             return None
         if len(cells) != len(names):
             raise RowError("", f"the row has {len(cells)} cells, the header {len(names)}")
-        if name_column == "suffix" and prefix is not None:
-            place = check_name(prefix, cells[name_at], name_column)
+        if bare is not None:
+            place = check_name(bare, cells[name_at], name_column)
         else:
             place = split_name(cells[name_at], prefix, name_column)
-        ttl = DEFAULT_TTL if ttl_at is None else _ttl(cells[ttl_at])
+        ttl = _ttl(cells, layout)
         tail = f'}},"ttl":{ttl},"timestamp":"{stamp}"}}'
         values, texts = [], []
+        if constants:
+            cells = cells + constants
         for column in columns:
             cell = cells[column.position]
             if not cell:
@@ -88,71 +73,17 @@ def csv_parser(header: Sequence[str], prefix: str | None, checker: Checker | Non
     return parse
 
 
-def _check_header(names: list[str], prefix: str | None) -> None:
-    if len(names) > MAX_COLUMNS:
-        raise Unreadable(f"the header has more than {MAX_COLUMNS} columns")
-    seen: set[str] = set()
-    for position, name in enumerate(names, 1):
-        if not name:
-            raise Unreadable(f"column {position} has no name in the header")
-        if name in seen:
-            raise Unreadable(f"the column {name!r} stands twice in the header")
-        seen.add(name)
-    if ("identifier" in seen) == ("suffix" in seen):
-        raise Unreadable("the header needs one column named 'identifier' or one named 'suffix'")
-    if "suffix" in seen and prefix is None:
-        raise Unreadable("the column 'suffix' needs the import to name a prefix")
-
-
-def _value_columns(names: list[str], checker: Checker | None) -> list[_Column]:
-    columns: list[_Column] = []
-    by_index: dict[int, str] = {}
-    for position, name in enumerate(names):
-        if name in _RESERVED:
-            continue
-        index, type_ = _place(name, len(columns) + 1, checker)
-        if index in by_index:
-            raise Unreadable(
-                f"the column {name!r} has index {index}, as {by_index[index]!r} has already"
-            )
-        by_index[index] = name
-        audience = PUBLIC if checker is None else checker.audience(index)
-        columns.append(_value_column(position, name, index, type_, audience))
-    return columns
-
-
-def _place(name: str, number: int, checker: Checker | None) -> tuple[int, str]:
-    """Return index and type of the values in the column `name`, the value column `number`."""
-    if checker is not None:
-        for item in checker.definition.items:
-            if name in (item.name, item.type):
-                return item.index, item.type
-    match = _VALUE_HEADER.fullmatch(name)
-    if match is None:
-        raise Unreadable(f"the column {name!r} is neither TYPE nor index:TYPE")
-    if match[1] is None and checker is not None:
-        raise Unreadable(f"the column {name!r} is no item of the template {checker.reference}")
-    return int(match[1] or number), match[2]
-
-
-def _value_column(position: int, name: str, index: int, type_: str, audience: str) -> _Column:
-    try:
-        check_values([json_api.decode_value({"index": index, "type": type_, "data": ""})])
-    except InvalidValue as error:
-        raise Unreadable(f"the column {name!r} is not TYPE or index:TYPE: {error.detail}") from None
-    head = head_of(index, type_, audience)
-    return _Column(position, name, index, type_, head, is_plain(type_), audience)
-
-
-def _ttl(cell: str) -> int:
+def _ttl(cells: list[str], layout: Layout) -> int:
+    cell = "" if layout.ttl_at is None else cells[layout.ttl_at]
     if not cell:
-        return DEFAULT_TTL
+        return layout.ttl
     if not cell.isascii() or not cell.isdecimal() or len(cell) > 10 or int(cell) > MAX_TTL:
-        raise RowError("ttl", f"a ttl is a number of seconds, 0 to {MAX_TTL}")
+        name = layout.names[layout.ttl_at or 0]
+        raise RowError(name, f"a ttl is a number of seconds, 0 to {MAX_TTL}")
     return int(cell)
 
 
-def _any_cell(column: _Column, cell: str, ttl: int, stamp: str) -> str:
+def _any_cell(column: Column, cell: str, ttl: int, stamp: str) -> str:
     value = {
         "index": column.index,
         "type": column.type,

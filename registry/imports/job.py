@@ -166,6 +166,7 @@ async def _work(
             templates=Templates(finder(reader, _STEP_SECONDS), job.template),
             once=job.mode == modes.INSERT,
             meter=meter,
+            mapping=job.mapping,
         )
         async with contextlib.aclosing(_one_ahead(batches)) as ahead:
             async for batch in ahead:

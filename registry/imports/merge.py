@@ -14,6 +14,7 @@ from protocol.errors import StoreUnavailable
 from registry import audit
 from registry.imports import checks, modes
 from registry.imports.batches import Batch, Refusal
+from registry.imports.mapping import NO_MAPPING, Mapping
 from registry.imports.rows import COLUMNS
 from registry.prefixes import ACTIVE, HOSTED
 
@@ -68,7 +69,8 @@ SET state = 'running', updated_at = now(),
     seconds = CASE WHEN dry_run THEN 0 ELSE seconds END,
     progress = CASE WHEN dry_run THEN 0 ELSE progress END
 WHERE id = $1 AND state IN ('queued', 'running')
-RETURNING id, enterprise_id, actor, format, prefix, template, mode, dry_run, bytes, read, failed
+RETURNING id, enterprise_id, actor, format, prefix, template, mapping, mode, dry_run, bytes, read,
+    failed
 """
 
 _FORGET = "DELETE FROM import_errors WHERE import_id = $1"
@@ -91,6 +93,7 @@ class Import:
     format: str
     prefix: str | None
     template: str | None
+    mapping: Mapping
     mode: modes.Mode
     dry_run: bool
     bytes: int
@@ -241,7 +244,10 @@ async def begin(connection: asyncpg.Connection, import_id: uuid.UUID) -> Import 
         row = await connection.fetchrow(_BEGIN, import_id)
         if row is None:
             return None
-        job = Import(**row)
+        mapping = NO_MAPPING
+        if row["mapping"] is not None:
+            mapping = msgspec.json.decode(row["mapping"], type=Mapping)
+        job = Import(**{**row, "mapping": mapping})
         if job.dry_run:
             await connection.execute(_FORGET, import_id)
     return job

@@ -20,6 +20,7 @@ _RECORD = (
     imports.c.format,
     imports.c.prefix,
     imports.c.template,
+    imports.c.mapping,
     imports.c.mode,
     imports.c.dry_run,
     (imports.c.done + imports.c.failed).label("rows"),

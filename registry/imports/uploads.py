@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+import msgspec
 import sqlalchemy as sa
 import structlog
 
@@ -25,7 +26,9 @@ from protocol.errors import (
     TooLarge,
 )
 from registry.database import Database
+from registry.imports import mappings
 from registry.imports.job import CHANNEL
+from registry.imports.mapping import Mapping, check_mapping
 from registry.imports.modes import UPSERT, Mode
 from registry.imports.xlsx.reader import MAX_BYTES
 from registry.prefixes import ACTIVE, HOSTED
@@ -33,6 +36,7 @@ from registry.principals import OPERATOR
 from registry.schema import import_chunks, imports, prefixes
 from registry.services import Work
 from registry.templates import lookup
+from registry.templates.checker import Checker
 
 log = structlog.get_logger("idnode.imports")
 
@@ -49,6 +53,7 @@ class Terms:
 
     format: csv, xlsx or ndjson. prefix: the one that bare suffixes stand under. template: the one
     of the prefix that rows are checked by which name none. dry_run: check all, register nothing.
+    mapping: of the columns of a table to the template, or the name of one that is kept.
     """
 
     format: str
@@ -56,6 +61,7 @@ class Terms:
     template: str | None = None
     mode: Mode = UPSERT
     dry_run: bool = False
+    mapping: Mapping | str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,12 @@ async def begin(work: Work, terms: Terms) -> uuid.UUID:
     work.principal.require(OPERATOR, enterprise=enterprise_id, scope="imports")
     if terms.prefix is not None:
         await _check_prefix(work, terms.prefix)
-    template = None
+    template, mapping = None, None
     if terms.template is not None:
-        template = await _exact(work, terms.prefix, terms.template)
+        checker = await _checker(work, terms.prefix, terms.template)
+        template, mapping = str(checker.reference), await _mapping(work, terms, checker)
+    elif terms.mapping is not None:
+        raise InvalidValue("a mapping is one to a template: name it", field="template")
     made: uuid.UUID = (
         await work.connection.execute(
             imports.insert()
@@ -88,6 +97,7 @@ async def begin(work: Work, terms: Terms) -> uuid.UUID:
                 format=terms.format,
                 prefix=terms.prefix,
                 template=template,
+                mapping=None if mapping is None else msgspec.to_builtins(mapping),
                 mode=terms.mode,
                 dry_run=terms.dry_run,
                 state="uploading",
@@ -98,12 +108,28 @@ async def begin(work: Work, terms: Terms) -> uuid.UUID:
     return made
 
 
-async def _exact(work: Work, prefix: str | None, template: str) -> str:
-    """Return the exact version that is meant by `template`."""
+async def _checker(work: Work, prefix: str | None, template: str) -> Checker:
+    """Return the checker of the exact version that is meant by `template`."""
     if prefix is None:
         raise InvalidValue("an import by a template names its prefix", field="prefix")
-    checker = (await lookup.wanted(work, prefix, template)).usable(None)
-    return str(checker.reference)
+    return (await lookup.wanted(work, prefix, template)).usable(None)
+
+
+async def _mapping(work: Work, terms: Terms, checker: Checker) -> Mapping | None:
+    """Return the mapping that is meant. Raises InvalidValue for one that does not fit."""
+    mapping = terms.mapping
+    if mapping is None:
+        return None
+    if terms.format == "ndjson":
+        raise InvalidValue("rows of ndjson have no columns", field="mapping")
+    if isinstance(mapping, str):
+        name, template = mapping, checker.reference.name
+        mapping = await mappings.named(work, terms.prefix or "", template, name)
+    try:
+        check_mapping(mapping, checker)
+    except InvalidValue as error:
+        raise error.at("mapping") from None
+    return mapping
 
 
 async def _check_prefix(work: Work, prefix: str) -> None:

@@ -17,6 +17,7 @@ from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_c
 PASSWORD = "quiet heron 47 over the lock"
 SECRET = "the secret of identity number 301"
 TEMPLATE = "goods"
+MAPPING = "erp"
 GROUP = "suppliers"
 ITEM = {"index": 2000, "type": "NAME", "name": "名称", "data": {"kind": "string"}}
 
@@ -84,6 +85,7 @@ async def make(node: Node, number: int) -> Tenant:
     pending = (await _made(node, key["key"], "/prefixes", wish))["prefix"]
     await _fill_prefix(node, key["key"], prefix, mark)
     await _templates(node, key["key"], prefix, mark)
+    await _mapping(node, key["key"], prefix, mark)
     target = f"88.709.911/{mark}"
     await _group(node, key["key"], mark)
     await _relation(node, key["key"], f"{prefix}/SN-1/relations/derived-from/{target}")
@@ -106,6 +108,7 @@ async def make(node: Node, number: int) -> Tenant:
         "snms user": application["id"],
         "range": range_id,
         "template": TEMPLATE,
+        "mapping": MAPPING,
         "published": "1",
         "draft": "2",
         "kind": "derived-from",
@@ -188,6 +191,12 @@ async def _templates(node: Node, key: str, prefix: str, mark: str) -> None:
     status, answer, _ = await node.call("POST", f"{path}/1/publish", key)
     assert status == 200, answer
     await _made(node, key, path, None)
+
+
+async def _mapping(node: Node, key: str, prefix: str, mark: str) -> None:
+    path = f"/mappings/{prefix}/{TEMPLATE}/{MAPPING}"
+    status, answer, _ = await node.call("PUT", path, key, {"columns": {mark: ITEM["type"]}})
+    assert status == 201, answer
 
 
 async def _import(node: Node, key: str, prefix: str, mark: str) -> str:

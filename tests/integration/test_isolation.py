@@ -190,6 +190,10 @@ CASES: dict[str, Case] = {
     "getImportErrors": Case({"id": "import"}),
     "cancelImport": Case({"id": "import"}),
     "resumeImport": Case({"id": "import"}),
+    "listMappings": Case(query=lambda own: f"?prefix={own.prefix}"),
+    "getMapping": Case(),
+    "putMapping": Case(body=lambda own, stranger: {"constants": {ITEM["type"]: "taken over"}}),
+    "deleteMapping": Case(),
     "createTemplate": Case(
         body=lambda own, stranger: {"prefix": own.prefix, "name": "other", "items": [ITEM]}
     ),
@@ -239,6 +243,7 @@ _PARAMETERS = (
     "prefix",
     "suffix",
     "template",
+    "mapping",
     "version",
     "kind",
     "target",

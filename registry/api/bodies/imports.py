@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from registry.imports.mapping import Mapping
+
 Format = Literal["csv", "xlsx", "ndjson"]
 State = Literal["uploading", "queued", "running", "done", "checked", "failed", "cancelled"]
 
@@ -19,6 +21,7 @@ class Upload(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     format: Format | None = None
     prefix: str | None = None
     template: str | None = None
+    mapping: str | None = None
     mode: Literal["upsert", "insert"] = "upsert"
     dry_run: bool = False
 
@@ -52,6 +55,7 @@ class Import(msgspec.Struct, frozen=True):
     template: Annotated[
         str | None, Meta(description="What rows are checked by that name no template themselves")
     ]
+    mapping: Mapping | None
     mode: Annotated[
         Literal["upsert", "insert"],
         Meta(description="insert: what is registered already is refused"),
@@ -69,6 +73,24 @@ class Import(msgspec.Struct, frozen=True):
     reason: Annotated[str | None, Meta(description="Why the file could not be read to its end")]
     created_at: datetime.datetime
     finished_at: datetime.datetime | None
+
+
+class StoredMapping(msgspec.Struct, frozen=True):
+    """A mapping that is kept under a name, for a template of a prefix."""
+
+    prefix: str
+    template: str
+    name: str
+    mapping: Mapping
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+class MappingPage(msgspec.Struct, frozen=True):
+    """A page of mappings, by template and name."""
+
+    items: list[StoredMapping]
+    next: str | None
 
 
 class ImportPage(msgspec.Struct, frozen=True):

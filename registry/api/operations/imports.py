@@ -35,6 +35,12 @@ PARAMETERS = {
         {"enum": ["upsert", "insert"], "default": "upsert"},
         name="mode",
     ),
+    "import_mapping": Parameter(
+        "query",
+        "The mapping of the columns of a table to the template: the name of one that is kept, or a"
+        " Mapping in JSON",
+        name="mapping",
+    ),
     "dry_run": Parameter(
         "query",
         "Check everything, register nothing: the import ends as checked, with the counts and the"
@@ -64,6 +70,7 @@ OPERATIONS = (
             "format",
             "import_prefix",
             "import_template",
+            "import_mapping",
             "import_mode",
             "dry_run",
             *POST,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from registry.imports.csv_rows import MAX_COLUMNS
+from registry.imports.columns import MAX_COLUMNS
 from registry.imports.readers import MAX_ROW_LENGTH, Block, Unreadable
 from registry.imports.xlsx import cells
 from registry.imports.xlsx.archive import Archive
