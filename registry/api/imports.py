@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import uuid
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,8 @@ from protocol.errors import InvalidValue, MalformedRequest, TooLarge, Unsupporte
 from protocol.identifier import check_prefix
 from registry import idempotency
 from registry.api.bodies import imports as bodies
+from registry.api.messages_zh import translate
+from registry.api.problems import chinese_wanted
 from registry.api.requests import (
     REGISTRY,
     answer,
@@ -43,6 +46,9 @@ FORMATS = {
 }
 
 _ERRORS_AT_ONCE = 1000
+_HEADER, _ZH_HEADER = ("row", "column", "reason"), ("行", "列", "原因")
+_BOM = codecs.BOM_UTF8
+"""Without it a spreadsheet program takes the Chinese for another charset."""
 
 
 async def create(request: web.Request) -> web.Response:
@@ -83,7 +89,7 @@ async def _queue(
             return earlier, True
     await uploads.queue(work, import_id, stored)
     record = await records.get(work, import_id)
-    made = answer(_body(record), status=202, location=f"/api/v1/imports/{import_id}")
+    made = answer(_body(record, request), status=202, location=f"/api/v1/imports/{import_id}")
     if key is not None:
         await idempotency.store(work.connection, actor, key, made)
     return made, False
@@ -128,12 +134,15 @@ def _format(request: web.Request) -> str:
     return FORMATS[request.content_type]
 
 
-def _body(record: Record) -> bodies.Import:
+def _body(record: Record, request: web.Request) -> bodies.Import:
     rate = round(record.rows / record.seconds, 1) if record.seconds > 0 else None
     eta = None
     if record.state in control.OPEN and record.progress > 0:
         eta = round(record.seconds * (1 - record.progress) / record.progress, 1)
-    return struct(bodies.Import, record, rate=rate, eta=eta)
+    reason = record.reason
+    if reason is not None and chinese_wanted(request):
+        reason = translate(reason)
+    return struct(bodies.Import, record, rate=rate, eta=eta, reason=reason)
 
 
 async def get(request: web.Request) -> web.Response:
@@ -141,7 +150,7 @@ async def get(request: web.Request) -> web.Response:
     import_id = path_uuid(request, "id")
     async with open_work(request) as work:
         record = await records.get(work, import_id)
-    return respond(_body(record))
+    return respond(_body(record, request))
 
 
 async def page(request: web.Request) -> web.Response:
@@ -154,7 +163,7 @@ async def page(request: web.Request) -> web.Response:
             work, before=before, limit=limit + 1, state=wanted.state, prefix=wanted.prefix
         )
     rows, cursor = cut_page(rows, limit, kind, lambda row: f"{row.created_at.isoformat()} {row.id}")
-    return respond(bodies.ImportPage([_body(row) for row in rows], cursor))
+    return respond(bodies.ImportPage([_body(row, request) for row in rows], cursor))
 
 
 def _position(text: str | None) -> tuple[datetime.datetime, uuid.UUID] | None:
@@ -184,13 +193,14 @@ async def _step(
     await read_body(request, bodies.Nothing, optional=True)
 
     async def effect(work: Work) -> Answer:
-        return answer(_body(await step(work, import_id)), status=200)
+        return answer(_body(await step(work, import_id), request), status=200)
 
     return await post(request, effect)
 
 
 async def errors(request: web.Request) -> web.StreamResponse:
     """GET /api/v1/imports/{id}/errors: row, column and reason of each refused row, as CSV."""
+    chinese = chinese_wanted(request)
     import_id = path_uuid(request, "id")
     async with open_work(request) as work:
         await records.get(work, import_id)
@@ -198,16 +208,19 @@ async def errors(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/csv; charset=utf-8; header=present",
+            "Content-Language": "zh" if chinese else "en",
+            "Vary": "Accept-Language",
             "Content-Disposition": f'attachment; filename="errors-{import_id}.csv"',
             "X-Content-Type-Options": "nosniff",
         }
     )
     await response.prepare(request)
     try:
-        await response.write(csv_lines([("row", "column", "reason")]))
+        await response.write(_BOM + csv_lines([_ZH_HEADER]) if chinese else csv_lines([_HEADER]))
         while rows:
+            told = translate if chinese else str
             await response.write(
-                csv_lines([(str(row.row), row.column, row.reason) for row in rows])
+                csv_lines([(str(row.row), row.column, told(row.reason)) for row in rows])
             )
             async with request.app[REGISTRY].database.begin() as connection:
                 rows = await records.errors(

@@ -52,12 +52,12 @@ def of_error(error: IdnodeError, request: web.Request, request_id: str) -> web.R
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     body = of_part(error, request, request_id)
-    return _response(body, error.http_status, headers, chinese=_chinese(request))
+    return _response(body, error.http_status, headers, chinese=chinese_wanted(request))
 
 
 def of_part(error: IdnodeError, request: web.Request, request_id: str) -> dict[str, object]:
     """Return the problem object alone: of a part of a request, while others have succeeded."""
-    chinese = _chinese(request)
+    chinese = chinese_wanted(request)
     body = error.problem(chinese=chinese)
     if chinese:
         body["detail"] = translate(error.detail)
@@ -68,7 +68,7 @@ def of_status(
     status: int, detail: str, request: web.Request, request_id: str, *, allow: str | None = None
 ) -> web.Response:
     """Return the answer to a request that the HTTP server refuses: 404, 405, 413 and the like."""
-    phrase, chinese = HTTPStatus(status).phrase, _chinese(request)
+    phrase, chinese = HTTPStatus(status).phrase, chinese_wanted(request)
     body = {
         "type": "about:blank",
         "title": _TITLES_ZH.get(status, phrase) if chinese else phrase,
@@ -80,7 +80,8 @@ def of_status(
     return _response(body, status, {"Allow": allow} if allow else {}, chinese=chinese)
 
 
-def _chinese(request: web.Request) -> bool:
+def chinese_wanted(request: web.Request) -> bool:
+    """Whether who asks prefers Chinese."""
     return prefers_chinese(request.headers.get("Accept-Language", ""))
 
 

@@ -193,18 +193,20 @@ async def _refuse_prefixes(connection: asyncpg.Connection, job: Import, batch: B
     """
     found = {row["prefix"]: row for row in await connection.fetch(_PREFIXES, list(batch.groups))}
     for prefix in list(batch.groups):
-        reason = _why_not(job, found.get(prefix))
+        reason = _why_not(job, prefix, found.get(prefix))
         if reason is not None:
-            batch.refuse_prefix(prefix, "prefix", f"the prefix {prefix} {reason}")
+            batch.refuse_prefix(prefix, "prefix", reason)
 
 
-def _why_not(job: Import, prefix: Any) -> str | None:
+def _why_not(job: Import, prefix: str, row: Any) -> str | None:
     # Whose prefix it is, or whether it exists, is nobody else's business.
-    if prefix is None or job.enterprise_id not in (None, prefix["enterprise_id"]):
-        return "is not registered for this enterprise"
-    if prefix["status"] != ACTIVE:
-        return f"is {prefix['status']}"
-    return None if prefix["hosting"] == HOSTED else "is delegated: it lives on another node"
+    if row is None or job.enterprise_id not in (None, row["enterprise_id"]):
+        return f"the prefix {prefix} is not registered for this enterprise"
+    if row["status"] != ACTIVE:
+        return f"the prefix {prefix} is {row['status']}"
+    if row["hosting"] != HOSTED:
+        return f"the prefix {prefix} is delegated: it lives on another node"
+    return None
 
 
 async def _insert(connection: asyncpg.Connection, batch: Batch) -> bool:

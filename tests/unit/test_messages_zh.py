@@ -82,6 +82,27 @@ def test_every_rule_of_a_template_has_its_chinese() -> None:
     assert told - set(SENTENCES) == set()
 
 
+_TOLD_OF_FILES = {"RowError": 1, "Unreadable": 0, "CellError": 0, "refuse": 2, "refuse_prefix": 2}
+"""Calls that tell why a row or a file is not taken -> which argument is the sentence."""
+
+
+def test_every_reason_why_a_row_or_a_file_is_not_taken_has_its_chinese() -> None:
+    told: set[str] = set()
+    for file in (ROOT / "registry" / "imports").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                at = _TOLD_OF_FILES.get(name, len(node.args))
+                told.update(*(_sentences(each) for each in node.args[at : at + 1]))
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "reason":
+                told.update(_sentences(node.value))
+            elif isinstance(node, ast.FunctionDef) and node.name == "_why_not":
+                returned = [each for each in ast.walk(node) if isinstance(each, ast.Return)]
+                told.update(*(_sentences(each.value) for each in returned if each.value))
+    assert len(told) > 60
+    assert sorted(told - set(SENTENCES)) == []
+
+
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_a_sentence_becomes_its_own_chinese_with_what_was_put_into_it(sentence: str) -> None:
     holes = sentence.count("{}")

@@ -172,8 +172,8 @@ async def test_the_stored_result_of_a_formula_is_taken_and_one_without_is_refuse
     assert await only_row("<c><f>1+1</f><v>2</v></c>") == ["2"]
     assert await only_row("<c/><c><f>1+1</f></c><c><f>2</f></c>") == Fault(
         1,
-        "is a formula whose result the workbook does not have: open it in the spreadsheet program,"
-        " save it, and send it again",
+        "the cell is a formula whose result the workbook does not have: open it in the spreadsheet"
+        " program, save it, and send it again",
     )
 
 

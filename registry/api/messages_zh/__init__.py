@@ -16,6 +16,7 @@ from registry.api.messages_zh import (
     accounts,
     common,
     exports,
+    files,
     identifiers,
     imports,
     labels,
@@ -35,6 +36,7 @@ SENTENCES: Mapping[str, str] = {
     **accounts.SENTENCES,
     **registry.SENTENCES,
     **exports.SENTENCES,
+    **files.SENTENCES,
     **identifiers.SENTENCES,
     **imports.SENTENCES,
     **labels.SENTENCES,
@@ -58,9 +60,14 @@ def _pattern(sentence: str) -> re.Pattern[str]:
     return re.compile("(.*?)".join(map(re.escape, sentence.split(_HOLE))), re.DOTALL)
 
 
+def _longest(sentence: str) -> str:
+    """Return the longest part of a sentence between its holes: to look for it is quick."""
+    return max(sentence.split(_HOLE), key=len)
+
+
 # The more a sentence says by itself, the earlier it is tried: "no key {}" before "no {}".
 _PATTERNS = tuple(
-    (_pattern(sentence), chinese)
+    (_longest(sentence), _pattern(sentence), chinese)
     for sentence, chinese in sorted(
         SENTENCES.items(), key=lambda entry: len(entry[0].replace(_HOLE, "")), reverse=True
     )
@@ -75,8 +82,8 @@ def translate(detail: str) -> str:
         return whole
     if len(detail) > MAX_TRANSLATED:
         return detail
-    for pattern, chinese in _PATTERNS:
-        match = pattern.fullmatch(detail)
+    for part, pattern, chinese in _PATTERNS:
+        match = pattern.fullmatch(detail) if part in detail else None
         if match:
             return chinese.format(*map(_parameter, match.groups()))
     return detail

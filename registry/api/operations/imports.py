@@ -107,7 +107,13 @@ OPERATIONS = (
         "List refused rows as CSV: row, column, reason",
         "下载导入错误清单",
         "operator, auditor, the enterprise itself",
-        {200: Answers("The first 100 000 of them", str, media_type="text/csv")},
+        {
+            200: Answers(
+                "The first 100 000 of them, in Chinese or English by Accept-Language",
+                str,
+                media_type="text/csv",
+            )
+        },
         refused=(404,),
     ),
     *(

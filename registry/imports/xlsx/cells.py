@@ -54,7 +54,7 @@ class SharedStrings:
         """Return the one that a cell names. Raises CellError."""
         at = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else -1
         if not 0 <= at < len(self._ends) - 1:
-            raise CellError("names a text that the workbook does not have")
+            raise CellError("the cell names a text that the workbook does not have")
         return self._octets[self._ends[at] : self._ends[at + 1]].decode("utf-8", "surrogatepass")
 
 
@@ -63,11 +63,11 @@ def unescaped(text: str) -> str:
     if "_x" in text:
         text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
         if "\0" in text:
-            raise CellError("holds U+0000")
+            raise CellError("the cell holds U+0000")
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise CellError("holds half a character") from None
+            raise CellError("the cell holds half a character") from None
     return text
 
 
@@ -80,8 +80,8 @@ def number(text: str) -> str:
         return "0"
     if value.adjusted() >= DIGITS:
         raise CellError(
-            f"is a number of more than {DIGITS} digits, which a spreadsheet does not keep: make the"
-            " cell a text"
+            f"the cell is a number of more than {DIGITS} digits, which a spreadsheet does not keep:"
+            " make it a text"
         )
     shown = format(value, "f")
     return shown.rstrip("0").rstrip(".") if "." in shown else shown
@@ -91,18 +91,18 @@ def moment(text: str, *, from_1904: bool) -> str:
     """Return a day, a time of day, or both (ISO 8601) of a serial number. Raises CellError."""
     days = _decimal(text)
     if days < 0 or days > _LAST_DAY:
-        raise CellError("is no date")
+        raise CellError("the cell is no date")
     whole = int(days)
     seconds = int(((days - whole) * 86_400).to_integral_value())
     if not whole and (seconds or not from_1904):
         return _at(_EPOCH, 0, seconds).strftime("%H:%M:%S")
     if not from_1904 and whole == 60:
-        raise CellError("is 29 February 1900, a day that there was not")
+        raise CellError("the cell is 29 February 1900, a day that there was not")
     shifted = whole + 1 if not from_1904 and whole < 60 else whole
     try:
         found = _at(_EPOCH_1904 if from_1904 else _EPOCH, shifted, seconds)
     except OverflowError:
-        raise CellError("is no date") from None
+        raise CellError("the cell is no date") from None
     return found.date().isoformat() if not seconds else found.isoformat()
 
 
@@ -112,5 +112,5 @@ def _at(epoch: datetime.datetime, days: int, seconds: int) -> datetime.datetime:
 
 def _decimal(text: str) -> decimal.Decimal:
     if not _NUMBER.fullmatch(text):
-        raise CellError("is not a number, though the workbook says so")
+        raise CellError("the cell is not a number, though the workbook says so")
     return _ROUND.create_decimal(text)

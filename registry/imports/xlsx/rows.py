@@ -19,14 +19,17 @@ def xlsx_parser(
 ) -> Parse:
     """Return the parser of the rows under `header`; see csv_rows.csv_parser. Raises Unreadable."""
     if isinstance(header, Fault):
-        raise Unreadable(f"the header is wrong: cell {header.position + 1} {header.reason}")
+        raise Unreadable(
+            f"cell {header.position + 1} of the header is a formula, an error or a number that"
+            " cannot be taken"
+        )
     names = header
     parse_cells = csv_parser(names, prefix, checker, mapping)
 
     def parse(row: Row, stamp: str) -> Line | None:
         if isinstance(row, Fault):
             column = names[row.position] if row.position < len(names) else ""
-            raise RowError(column, f"the cell {row.reason}")
+            raise RowError(column, row.reason)
         return parse_cells([*row, *("" for _ in range(len(names) - len(row)))], stamp)
 
     return parse

@@ -196,7 +196,7 @@ class _Sheet(Handler):
         if not self._valued:
             if self._computed:
                 raise CellError(
-                    "is a formula whose result the workbook does not have: open it in the"
+                    "the cell is a formula whose result the workbook does not have: open it in the"
                     " spreadsheet program, save it, and send it again"
                 )
             return ""
@@ -211,7 +211,7 @@ class _Sheet(Handler):
         if self._type == "b":
             return _TRUTH.get(text, text)
         if self._type == "e":
-            raise CellError(f"shows the error {text[:20]}")
+            raise CellError(f"the cell shows the error {text[:20]}")
         if self._type == "d":
             return text.removesuffix("T00:00:00")
         if not text:
