@@ -92,12 +92,17 @@ def work(
 
 
 def work_as(
-    registry: Registry, authenticate: Authenticate, request_id: str | None = None
+    registry: Registry,
+    authenticate: Authenticate,
+    request_id: str | None = None,
+    *,
+    within: float | None = None,
 ) -> contextlib.AbstractAsyncContextManager[Work]:
     """Do the block in one transaction, in the name of whom `authenticate` returns.
 
-    It is committed at the end of the block, and rolled back whole by an exception. Raises what
-    `authenticate` raises, and StoreUnavailable.
+    It is committed at the end of the block, and rolled back whole by an exception. within: seconds
+    for all of it, instead of the database's own. Raises what `authenticate` raises, and
+    StoreUnavailable.
     """
 
     async def entering(connection: AsyncConnection) -> Principal:
@@ -105,7 +110,7 @@ def work_as(
         await tenancy.enter(connection, principal.enterprise_id)
         return principal
 
-    return _work(registry, entering, request_id)
+    return _work(registry, entering, request_id, within)
 
 
 @contextlib.asynccontextmanager

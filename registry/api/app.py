@@ -42,7 +42,6 @@ from registry.api import (
 from registry.api.requests import REGISTRY, REQUEST_ID, Handler
 from registry.networks import Networks
 from registry.services import Registry
-from registry.snms import batches
 
 __all__ = ["MAX_BODY_BYTES", "REGISTRY", "make_app"]
 
@@ -72,7 +71,6 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
     app[identifier_batches.PLACES] = asyncio.Semaphore(identifier_batches.MAX_AT_ONCE)
     app[exports.PLACES] = asyncio.Semaphore(exports.MAX_AT_ONCE)
     app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
-    app[snms_batches.PLACES] = asyncio.Semaphore(batches.AT_ONCE)
     app.on_response_prepare.extend((_name_request, _close_if_late))
     for resource in (
         accounts,

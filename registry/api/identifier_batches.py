@@ -67,7 +67,7 @@ async def change(request: web.Request) -> web.Response:
         raise _too_large()
     async with open_work(request) as work:  # who may not has not to send
         batch.require_writer(work)
-    async with _place(request):
+    async with place(request):
         raw = await _body(request)
         operations = await _read(_parts(request, raw))
 
@@ -92,7 +92,8 @@ def _too_large() -> TooLarge:
 
 
 @contextlib.asynccontextmanager
-async def _place(request: web.Request) -> AsyncIterator[None]:
+async def place(request: web.Request) -> AsyncIterator[None]:
+    """Hold one of the places that all batches of a process share. Raises Busy."""
     places = request.app[PLACES]
     try:
         async with asyncio.timeout(WAIT_SECONDS):

@@ -66,14 +66,14 @@ def _id(request: web.Request) -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def open_work(request: web.Request) -> AsyncIterator[Work]:
-    """Open the transaction of a request; read its body first."""
+async def open_work(request: web.Request, within: float | None = None) -> AsyncIterator[Work]:
+    """Open a transaction of who asks; read the body first. within: see services.work_as."""
     registry, token = request.app[REGISTRY], bearer(request)
 
     async def authenticate(connection: AsyncConnection) -> Principal:
         return await tokens.authenticate(connection, token, registry.clock())
 
-    async with work_as(registry, authenticate, _id(request)) as current:
+    async with work_as(registry, authenticate, _id(request), within=within) as current:
         yield current
 
 

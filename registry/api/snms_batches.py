@@ -2,57 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from aiohttp import web
 
-from protocol.errors import Busy, HandleNotFound, IdnodeError, InvalidValue
+from protocol.errors import HandleNotFound, IdnodeError, InvalidValue
 from registry.api import snms_answers
+from registry.api.identifier_batches import place
 from registry.api.requests import convert, decode_anything
 from registry.api.snms import answered, open_work, read_raw
-from registry.services import Work
-from registry.snms import batches, records, wire
-
-PLACES: web.AppKey[asyncio.Semaphore] = web.AppKey("snms batches", asyncio.Semaphore)
-"""batches.AT_ONCE places."""
+from registry.snms import batches, wire
 
 T = TypeVar("T")
 
 _DATA = "/identityv2/data"
 
 
+Do = Callable[[batches.OpenWork, Sequence[T]], Awaitable[batches.Outcomes]]
+
+
 async def batch_create(request: web.Request) -> web.Response:
     """POST /identityv2/data/batchCreate."""
-    return await _batch(request, "registers", _record, records.create)
+    return await _batch(request, "registers", _record, batches.create)
 
 
 async def batch_update(request: web.Request) -> web.Response:
     """PUT /identityv2/data/batchUpdate."""
-    return await _batch(request, "replaces", _record, records.update)
+    return await _batch(request, "replaces", _record, batches.update)
 
 
 async def batch_delete(request: web.Request) -> web.Response:
     """DELETE /identityv2/data/batchDelete."""
-    return await _batch(request, "deletes", _handle, records.delete, with_code=True)
+    return await _batch(request, "deletes", _handle, batches.delete, with_code=True)
 
 
 async def _batch(
     request: web.Request,
     does: str,
     read: Callable[[Any], T],
-    do: Callable[[Work, T], Awaitable[None]],
+    do: Do[T],
     *,
     with_code: bool = False,
 ) -> web.Response:
     """Read a list of items and do each; with_code: the status of each stands in the answer."""
     async with open_work(request):
         pass  # who may not come in at all takes no place
-    places = request.app[PLACES]
-    if places.locked():
-        raise Busy("the node works on as many batches as it does at once")
-    async with places:
+    async with place(request):
         body = decode_anything(await read_raw(request, batches.MAX_BYTES))
         items = body.get("handles") if isinstance(body, dict) else body
         if not isinstance(items, list):
@@ -69,21 +65,18 @@ async def _batch(
 
 
 async def _do(
-    request: web.Request,
-    items: Sequence[Any],
-    read: Callable[[Any], T],
-    do: Callable[[Work, T], Awaitable[None]],
-) -> list[IdnodeError | None]:
-    outcomes: list[IdnodeError | None] = [None] * len(items)
-    good: dict[int, tuple[str, T]] = {}
-    for place, item in enumerate(items):
+    request: web.Request, items: Sequence[Any], read: Callable[[Any], T], do: Do[T]
+) -> batches.Outcomes:
+    outcomes: batches.Outcomes = [None] * len(items)
+    good: dict[int, T] = {}
+    for position, item in enumerate(items):
         try:
-            good[place] = _named(item), read(item)
+            good[position] = read(item)
         except IdnodeError as error:
-            outcomes[place] = error
-    done = await batches.run(lambda: open_work(request), list(good.values()), do)
-    for place, outcome in zip(good, done, strict=True):
-        outcomes[place] = outcome
+            outcomes[position] = error
+    done = await do(lambda within: open_work(request, within), list(good.values()))
+    for position, outcome in zip(good, done, strict=True):
+        outcomes[position] = outcome
     return outcomes
 
 

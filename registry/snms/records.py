@@ -27,8 +27,8 @@ READ, RESTRICTED = "1", "0"
 
 _FOR_WHOM = ("permissions", "access")
 
-_ABSENT = Condition(none_match=("*",))
-_ANY = Condition()
+ABSENT = Condition(none_match=("*",))
+ANY = Condition()
 _ATTEMPTS = 3
 
 
@@ -61,13 +61,18 @@ async def detail(work: Work, handle: str) -> SnmsDetail:
 
 async def create(work: Work, record: SnmsRecord) -> None:
     """Register an identifier. Raises HandleExists, and as `identifiers.put` does."""
-    identifier, values = parse(record.handle), _values(record)
+    identifier, values = parse(record.handle), values_of(record)
     try:
         await identifiers.put(
-            work, identifier, values=values, template=record.template_version, when=_ABSENT
+            work, identifier, values=values, template=record.template_version, when=ABSENT
         )
     except PreconditionFailed:
-        raise HandleExists(f"{identifier} is registered already", field="handle") from None
+        raise exists(record.handle) from None
+
+
+def exists(handle: str) -> HandleExists:
+    """Return the error of an identifier that is registered already."""
+    return HandleExists(f"{handle} is registered already", field="handle")
 
 
 async def update(work: Work, record: SnmsRecord) -> None:
@@ -76,16 +81,14 @@ async def update(work: Work, record: SnmsRecord) -> None:
     A value that stays is for whom it was: this API cannot say that. Raises HandleNotFound, and as
     `identifiers.put` does.
     """
-    identifier, values = parse(record.handle), _values(record)
+    identifier, values = parse(record.handle), values_of(record)
     for _ in range(_ATTEMPTS):
         row = await identifiers.get(work, identifier)
-        before = {value["index"]: value for value in row.values_}
-        kept = [value for value in row.values_ if _is_administrative(value)]
         try:
             await identifiers.put(
                 work,
                 identifier,
-                values=[*(_for_whom_before(value, before) for value in values), *kept],
+                values=replacing(values, row.values_),
                 template=record.template_version,
                 when=Condition(match=(etag(row.version),)),
             )
@@ -97,10 +100,10 @@ async def update(work: Work, record: SnmsRecord) -> None:
 
 async def delete(work: Work, handle: str) -> None:
     """Delete an identifier. Raises HandleNotFound, and as `identifiers.delete` does."""
-    await identifiers.delete(work, parse(handle), when=_ANY)
+    await identifiers.delete(work, parse(handle), when=ANY)
 
 
-def _values(record: SnmsRecord) -> list[dict[str, Any]]:
+def values_of(record: SnmsRecord) -> list[dict[str, Any]]:
     """Return the values of a record in Handle JSON, and with them its template."""
     _check_version(record.template_version)
     _check_indexes(record.value)
@@ -112,6 +115,15 @@ def _values(record: SnmsRecord) -> list[dict[str, Any]]:
         }
         for value in record.value
     ] + [_template_value(record.template_version)]
+
+
+def replacing(
+    values: Sequence[dict[str, Any]], stored: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return values with what stays of those that are `stored`: see `update`."""
+    before = {value["index"]: value for value in stored}
+    kept = [value for value in stored if _is_administrative(value)]
+    return [*(_for_whom_before(value, before) for value in values), *kept]
 
 
 def _for_whom_before(

@@ -21,6 +21,5 @@ SENTENCES = {
     ),
     # registry.api.snms_batches
     "a batch {} at most {} identifiers": "批量{}最大支持{}条",
-    "the node works on as many batches as it does at once": "批量请求过多,请稍后重试",
     "index {} is reserved for the template": "非法操作,索引{}为模板的预留索引",
 }

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from registry.api.snms_batches import PLACES
+from registry.api import identifier_batches
 from registry.database import Database
 from registry.snms import batches
 from tests.integration.registry_client import Node, running
@@ -117,28 +117,95 @@ async def test_batches_in_any_order_do_not_wait_for_each_other_in_a_circle(
     assert {message for data in answers for message in _messages(data)} == {"success"}
 
 
-async def test_a_node_works_on_a_bounded_number_of_batches(client: Client) -> None:
-    places = client.node.client.app[PLACES]  # type: ignore[index]
-    for _ in range(batches.AT_ONCE):
+async def test_a_node_works_on_a_bounded_number_of_batches(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identifier_batches, "WAIT_SECONDS", 0.05)
+    places = client.node.client.app[identifier_batches.PLACES]  # type: ignore[index]
+    for _ in range(identifier_batches.MAX_AT_ONCE):
         await places.acquire()
     assert await client.refused("POST", CREATE, _records(1)) == "系统繁忙"
     places.release()
     await client.must("POST", CREATE, _records(1))
 
 
-async def test_what_was_committed_before_a_failure_is_told_as_being_there(
-    database_url: str,
+async def test_an_item_that_stands_again_is_tried_when_the_first_was_refused(
+    client: Client,
 ) -> None:
-    """504: perhaps registered. The batch is sent again, and nothing is lost or done twice."""
-    database = Database(database_url, timeout=1.0)
+    bad = record(f"{PREFIX}/A", "1.0", (2009, "NAME", "x"))
+    good = record(f"{PREFIX}/a", "1.0", (2000, "NAME", "x"))
+    data = await client.must("POST", CREATE, [bad, good, good])
+    assert _messages(data) == [UNKNOWN, "success", "标识已存在"]
+    items = [good, good | {"value": record("", "", (2000, "NAME", "y"))["value"]}]
+    assert _messages(await client.must("PUT", UPDATE, items)) == ["success"] * 2
+    assert await client.value(f"{PREFIX}/A") == "y"
+
+
+async def test_what_stays_of_a_value_stays_in_a_batch_too(client: Client, node: Node) -> None:
+    await client.must("POST", CREATE, _records(2))
+    access = {"audience": "partners", "partners": ["group:buyers"]}
+    name = {"index": 2000, "type": "NAME", "data": {"format": "string", "value": "x"}}
+    path = f"/identifiers/{PREFIX}/N-0"
+    body = {"values": [name | {"access": access}]}
+    status, answer, _ = await node.call("PATCH", path, node.operator, body)
+    assert status == 200, answer
+    await client.must("PUT", UPDATE, _records(2, "changed"))
+    _, answer, _ = await node.call("GET", path, node.operator)
+    found = {value["index"]: value for value in answer["values"]}
+    assert found[2000]["data"]["value"] == "changed"
+    assert found[2000]["access"] == access
+
+
+async def test_members_of_a_range_are_replaced(client: Client, node: Node) -> None:
+    body = {"prefix": PREFIX, "first": "R-1", "last": "R-9", "values": []}
+    status, answer, _ = await node.call("POST", "/ranges", node.operator, body)
+    assert status == 201, answer
+    items = [record(f"{PREFIX}/R-{n}", "1.0", (2000, "NAME", "x")) for n in (3, 12)]
+    assert _messages(await client.must("POST", CREATE, items)) == ["标识已存在", "success"]
+    assert _messages(await client.must("PUT", UPDATE, items)) == ["success"] * 2
+    assert await client.value(f"{PREFIX}/R-3") == "x"
+
+
+async def test_items_of_more_templates_than_one_transaction_takes_are_all_done(
+    client: Client, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MAX_KINDS", 1)
+    await support.template(node, PREFIX, node.operator, "2.0", "NAME")
+    items = _records(4)
+    items[1] = items[1] | {"templateVersion": "2.0"}
+    assert _messages(await client.must("POST", CREATE, items)) == ["success"] * 4
+    detail = await client.must("GET", f"/identityv2/data/detail?handle={PREFIX}/N-1")
+    assert detail["templateVersion"] == "2.0"
+
+
+async def test_what_others_change_in_between_is_replaced_all_the_same(client: Client) -> None:
+    items = _records(30)
+    await client.must("POST", CREATE, items)
+    answers = await asyncio.gather(*(client.must("PUT", UPDATE, items) for _ in range(2)))
+    assert {message for data in answers for message in _messages(data)} == {"success"}
+
+
+async def test_a_batch_is_a_line_of_the_audit_log(client: Client, node: Node) -> None:
+    await client.must("POST", CREATE, _records(3))
+    async with node.database.begin() as connection:
+        query = "SELECT actor, detail FROM audit_log WHERE action = 'identifier.batch'"
+        actor, detail = (await connection.exec_driver_sql(query)).one()
+    assert actor.startswith("snms:")
+    assert (detail["created"], detail["failed"]) == (3, 0)
+
+
+async def test_after_a_failure_a_batch_can_be_sent_again(database_url: str) -> None:
+    """504: perhaps registered. Nothing is lost or done twice."""
+    database = Database(database_url)
     other = await asyncpg.connect(database_url)
     try:
         async with running(database) as node:
             client = await _client(node)
-            items = sorted(_records(120), key=lambda each: str(each["handle"]))
+            items = _records(120)
+            await client.must("POST", CREATE, items[:5])
             suffix = items[70]["handle"].partition("/")[2]
             transaction = other.transaction()
-            await transaction.start()  # somebody registers the 71st, and has not committed
+            await transaction.start()  # somebody registers one of them, and does not commit
             await other.execute(
                 "INSERT INTO identifiers (prefix, suffix_key, suffix, values)"
                 " VALUES ($1, $2, $2, '[]')",
@@ -149,7 +216,7 @@ async def test_what_was_committed_before_a_failure_is_told_as_being_there(
             assert (http, answer["status"], answer["message"]) == (504, -4, "系统内部错误")
             await transaction.rollback()
             data = await client.must("POST", CREATE, items)
-            assert _messages(data) == ["标识已存在"] * 50 + ["success"] * 70
+            assert _messages(data) == ["标识已存在"] * 5 + ["success"] * 115
     finally:
         await other.close()
         await database.close()
