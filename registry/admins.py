@@ -143,7 +143,7 @@ def administrator(identity: Identity, administrators: Iterable[str]) -> Principa
 
 def _places(permission: Permission, identifier: Identifier, owner: str) -> list[Identifier]:
     """Return the identifiers whose HS_ADMIN values decide."""
-    if permission & Permission.ADD_DERIVED_PREFIX:
+    if permission & (Permission.ADD_DERIVED_PREFIX | Permission.DELETE_DERIVED_PREFIX):
         return [stored.prefix_handle(owner.rpartition(".")[0])]
     if permission & (Permission.ADD_HANDLE | Permission.LIST_HANDLES):
         return [stored.prefix_handle(owner)]

@@ -28,7 +28,7 @@ from protocol.identifier import Identifier
 from protocol.values import MAX_VALUES, HandleValue, check_values
 from registry import access, audit
 from registry import identifier_statements as statements
-from registry.prefix_handles import owner_prefix
+from registry.prefix_handles import check_indexes, owner_prefix
 from registry.prefixes import ACTIVE, HOSTED
 from registry.principals import OPERATOR, STAFF
 from registry.services import Record, Work
@@ -103,6 +103,7 @@ async def put(
     errors of `_target`, and PreconditionFailed.
     """
     decoded = decode(work, values)
+    check_indexes(identifier, decoded)
     encoded = encode(decoded)
     wanted = (
         None if template is None else await templates.wanted(work, identifier.prefix_key, template)
@@ -140,6 +141,7 @@ async def patch(
     decoded = decode(work, values)
     if not decoded and not remove:
         raise InvalidValue("nothing to add, replace or remove", field="values")
+    check_indexes(identifier, decoded)
     encoded = encode(decoded)
     target = await _target(work, identifier)
     when.check(target.version)

@@ -8,9 +8,12 @@ secret at 301, which the enterprise puts there itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy.dialects.postgresql import insert
 
 from protocol import json_api, typed
+from protocol.errors import InvalidValue
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from protocol.values import HandleValue
 from registry import audit
@@ -20,6 +23,9 @@ from registry.services import Work
 ADMIN_INDEX, GROUP_INDEX, KEY_INDEX, SECRET_INDEX = 100, 200, 300, 301
 """Where a prefix handle has HS_ADMIN, the HS_VLIST it names, a public key and a secret key."""
 
+SITE_INDEX = 1
+"""Where the node itself says by which site the prefix is served. No owner writes there."""
+
 ALL_PERMISSIONS = "1" * 12
 
 
@@ -28,6 +34,23 @@ def owner_prefix(identifier: Identifier) -> str:
     if identifier.prefix_key == PREFIX_HANDLE_PREFIX:
         return identifier.suffix_key
     return identifier.prefix_key
+
+
+def check_indexes(identifier: Identifier, values: Iterable[HandleValue]) -> None:
+    """Raise InvalidValue for a value of a prefix handle at the index that is the node's.
+
+    Two values with one index would be no handle. (The other way out, the first index that is free,
+    would tell everybody that a value stands there which not everybody may see.)
+    """
+    if identifier.prefix_key != PREFIX_HANDLE_PREFIX:
+        return
+    for position, value in enumerate(values):
+        if value.index == SITE_INDEX:
+            raise InvalidValue(
+                f"index {SITE_INDEX} of a prefix handle is the node's: it says there which"
+                " site serves the prefix",
+                field=f"values[{position}].index",
+            )
 
 
 def first_values(prefix: str, timestamp: int) -> list[HandleValue]:

@@ -25,7 +25,7 @@ from registry import store
 from registry.access import EVERYBODY, visible
 from registry.database import Database, unavailable
 from registry.metrics import Row
-from registry.prefix_handles import owner_prefix
+from registry.prefix_handles import SITE_INDEX, owner_prefix
 from registry.prefixes import ACTIVE, DELEGATED
 from registry.statistics import NOWHERE
 from registry.statistics.counter import INDEX, Counter
@@ -40,9 +40,6 @@ MAX_WAITING = 10_000
 _BATCH = 500
 _PARALLEL_READS = 4
 _READ_SECONDS = 2.0
-SITE_INDEX = 1
-"""Where a prefix handle has the HS_SITE of the site that serves the prefix."""
-
 # What may stand in a request target and in a JSON string as it is, both in any ASCII case. The
 # short path compares and splices such spellings as bytes.
 _PLAIN_SPELLING = re.compile(rb"[A-Za-z0-9\-._~/:@!$&'()*,;=]+")
@@ -280,7 +277,7 @@ class Resolver:
         is_prefix_handle = identifier.prefix_key == PREFIX_HANDLE_PREFIX
         values = row.values
         if prefix is not None and is_prefix_handle:
-            values = (*self._site_values(prefix), *values)
+            values = _beside(self._site_values(prefix), values)
         elif prefix is not None and prefix.site is not None:
             return Referral(prefix.site)
         if prefix is None or (row.suffix is None and not values):
@@ -346,6 +343,15 @@ def encode(spelling: str, key: bytes, values: Sequence[HandleValue], prefix: Pre
     # Most are registered in their canonical spelling: then one object serves as both.
     kept = (key if octets == key else octets) if plain else None
     return Answer(b"%d\r\n\r\n%b" % (len(body), body), kept, prefix)
+
+
+def _beside(own: Sequence[HandleValue], values: Sequence[HandleValue]) -> tuple[HandleValue, ...]:
+    """Return the node's own values and those of the owner, without two of one index.
+
+    No owner can write there (registry/prefix_handles.py), but once it could.
+    """
+    taken = {value.index for value in own}
+    return (*own, *(value for value in values if value.index not in taken))
 
 
 def _retrieve(future: asyncio.Future[Answer | Referral]) -> None:

@@ -31,7 +31,7 @@ from registry.batch.model import (
     check_count,
     columns,
 )
-from registry.prefix_handles import owner_prefix
+from registry.prefix_handles import check_indexes, owner_prefix
 from registry.principals import OPERATOR
 from registry.services import Work
 from registry.templates import lookup as templates
@@ -107,6 +107,7 @@ def _item(work: Work, position: int, operation: Operation) -> Item:
     if isinstance(operation, Put):
         item.template = operation.template
         item.decoded = identifiers.decode(work, operation.values)
+        check_indexes(identifier, item.decoded)
     return item
 
 

@@ -142,7 +142,7 @@ class Administrator:
 
         def needs(before: Values | None) -> Permission:
             _registered(identifier, before)
-            return Permission.DELETE_HANDLE
+            return _to_delete(identifier)
 
         async with self._work(identifier, needs) as (work, _):
             await identifiers.delete(work, identifier, when=_ANY)
@@ -227,6 +227,17 @@ def to_create(identifier: Identifier) -> Permission:
     if identifier.prefix_key == PREFIX_HANDLE_PREFIX:
         return Permission.ADD_DERIVED_PREFIX
     return Permission.ADD_HANDLE
+
+
+def _to_delete(identifier: Identifier) -> Permission:
+    """Return the permission to delete an identifier; of a prefix handle, the one above allows it.
+
+    So nobody takes away the HS_ADMIN that lets them in (RFC 3651 section 3.2.1; the reference
+    server asks for DELETE_HANDLE of either kind).
+    """
+    if identifier.prefix_key == PREFIX_HANDLE_PREFIX:
+        return Permission.DELETE_DERIVED_PREFIX
+    return Permission.DELETE_HANDLE
 
 
 def _needed(before: Values, after: Values) -> Permission:

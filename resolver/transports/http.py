@@ -11,7 +11,7 @@ from aiohttp import web
 from multidict import MultiDict
 
 from protocol import json_api
-from protocol.errors import IdnodeError, ResponseCode, StoreUnavailable
+from protocol.errors import HandleNotFound, IdnodeError, ResponseCode, StoreUnavailable
 from protocol.identifier import Identifier, unquote
 from protocol.values import HandleValue, select
 from registry.access import together
@@ -141,6 +141,8 @@ async def _handles(resolver: Resolver, request: web.Request, private: Private | 
     found = await resolver.resolve(identifier, authoritative=authoritative)
     stale = not resolver.feed.fresh
     if isinstance(found, Referral):
+        if query.flag("doNotRefer"):
+            raise HandleNotFound(f"{identifier} is served elsewhere", field="identifier")
         values = found.values()
         code, status = ResponseCode.SERVICE_REFERRAL, _REFERRAL_STATUS
     else:

@@ -29,7 +29,7 @@ from protocol.errors import (
 )
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier, check_registrable, unquote
 from protocol.values import HandleValue
-from registry import principals, requesters, stored
+from registry import admins, principals, requesters, stored
 from registry.access import visible
 from registry.admins import Identity
 from registry.api.requests import REQUEST_ID, bearer
@@ -194,7 +194,7 @@ class Rest:
         asked = _spelled(request) or ""
         if query.flag("mintNewSuffix"):
             asked = _mint(asked)
-        identifier = self._target(asked)
+        identifier = await self._target(asked)
         who = self._administrator(request, await self.gate.need(request))
         values = await rest_body.read_values(request, _spelled(request) or "")
         overwrite = query.flag("overwrite", default=True)
@@ -210,7 +210,7 @@ class Rest:
         """DELETE /api/handles/{id}: all of it, or the values with some indexes."""
         query = Query(request.query, write=True)
         asked = _spelled(request) or ""
-        identifier = self._target(asked)
+        identifier = await self._target(asked)
         who = self._administrator(request, await self.gate.need(request))
         if query.various:
             raise MalformedRequest("not a whole number", field="index")
@@ -220,10 +220,22 @@ class Rest:
             await who.delete(identifier)
         return done(asked, 200)
 
-    def _target(self, text: str) -> Identifier:
+    async def _target(self, text: str) -> Identifier:
+        """Read which identifier is to be written; see _check_served."""
         identifier = Identifier.parse(text)
         _check_ours(identifier, self.service.registry.node_prefix)
-        return check_registrable(identifier)
+        check_registrable(identifier)
+        await self._check_served(identifier)
+        return identifier
+
+    async def _check_served(self, identifier: Identifier) -> None:
+        """Raise ServerNotResponsible for a prefix that another node serves, or nobody.
+
+        As over the Handle protocol, nobody needs to prove anything to hear it.
+        """
+        registry = self.service.registry
+        async with registry.database.begin() as connection:
+            await admins.check_served(connection, identifier, registry.node_prefix)
 
     async def _list(self, request: web.Request) -> web.Response:
         """GET /api/handles?prefix=: a page of the names under a prefix."""
@@ -235,6 +247,7 @@ class Rest:
             raise InvalidHandle("not a prefix", field="prefix")
         _check_ours(prefix, self.service.registry.node_prefix)
         number, size = page_asked(request)
+        await self._check_served(prefix)
         who = self._administrator(request, await self.gate.need(request))
         total, names = await who.page(prefix.suffix_key, offset=number * size, limit=size)
         return json_response(

@@ -67,15 +67,18 @@ async def resolver(database_url: str, sql: asyncpg.Connection) -> AsyncIterator[
         yield resolver
 
 
-async def put(sql: asyncpg.Connection, suffix: str, text: str, prefix: str = "88.118.35") -> None:
+async def put(
+    sql: asyncpg.Connection, suffix: str, text: str, prefix: str = "88.118.35", index: int = 1
+) -> None:
     await sql.execute(
         """INSERT INTO identifiers (prefix, suffix_key, suffix, values)
-           VALUES ($1, upper($2), $2, jsonb_build_array(jsonb_build_object('index', 1,
+           VALUES ($1, upper($2), $2, jsonb_build_array(jsonb_build_object('index', $4::int,
                'type', 'URL', 'data', jsonb_build_object('format', 'string', 'value', $3::text))))
            ON CONFLICT (prefix, suffix_key) DO UPDATE SET values = EXCLUDED.values""",
         prefix,
         suffix,
         text,
+        index,
     )
 
 
@@ -389,7 +392,7 @@ async def test_a_prefix_handle_says_where_the_prefix_is_served(
         "UPDATE prefixes SET hosting = 'delegated', site = $1 WHERE prefix = '88.118.36'",
         json.dumps(SITE),
     )
-    await put(sql, "88.118.35", "our own", prefix="0.NA")
+    await put(sql, "88.118.35", "our own", prefix="0.NA", index=2)
     await seen(resolver, sql)
     resolver._site = here = typed.site_from_json(SITE | {"serialNumber": 7})
     for name, wanted in (

@@ -23,6 +23,7 @@ from resolver.handle.guesses import SOURCE_LIMIT, WINDOW_SECONDS
 from tests.integration import rest_support
 from tests.integration.rest_support import (
     KEY_ID,
+    OTHER,
     OTHER_ID,
     PREFIX,
     SECRET,
@@ -383,4 +384,6 @@ async def test_a_post_reads_as_a_get_does(front: Front) -> None:
 
 async def test_an_identity_of_a_closed_prefix_proves_nothing(front: Front) -> None:
     await front.sql.execute("UPDATE prefixes SET status = 'suspended' WHERE prefix = $1", PREFIX)
-    assert (await put(front, basic())).status == 401
+    elsewhere = f"/api/handles/{OTHER}/SN-1"
+    assert (await front.ask("PUT", elsewhere, [value(1, "one")], basic())).status == 401
+    assert (await put(front, basic())).code == 301, "under the prefix itself nothing is asked"

@@ -22,6 +22,9 @@ SENTENCES = {
     'not * and not entity tags such as "17"': '不是 *,也不是 "17" 这样的实体标签',
     "the index stands in values too": "该索引同时出现在 values 中",
     "there is no value {}": "没有索引为 {} 的值",
+    "index {} of a prefix handle is the node's: it says there which site serves the prefix": (
+        "前缀标识的索引 {} 归节点使用:节点在此标明该前缀由哪个站点提供服务"
+    ),
     # protocol.identifier
     "a '%' is not followed by two hexadecimal digits": "% 之后不是两位十六进制数字",
     "a registered identifier has at most {} characters": "注册的标识最多 {} 个字符",
