@@ -26,6 +26,7 @@ from resolver.site import load_key, make_site
 from resolver.transports.handle_endpoint import HandleEndpoint
 from resolver.transports.handle_server import HandleServer, start_handle
 from resolver.transports.http import add_routes
+from resolver.transports.limits import Limits
 from resolver.transports.rest import Rest
 from resolver.transports.rest_auth import Gate
 from resolver.transports.server import Https, HttpServer, start_http
@@ -112,7 +113,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
                     row=row,
                     host=settings.bind,
                     port=settings.handle_port,
-                    udp_responses_per_second=settings.udp_responses_per_second,
+                    limits=_limits(settings),
                 )
             )
         # What is there now stays: no collection goes through it again and keeps requests waiting.
@@ -129,6 +130,15 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         await resolver.close()
         await database.close()
     log.info("worker_ended")
+
+
+def _limits(settings: Settings) -> Limits:
+    """Return what a source may have of this worker: ports of one source go to all of them."""
+    octets = settings.udp_bytes_per_second
+    return Limits(
+        udp_responses_per_second=settings.udp_responses_per_second,
+        udp_bytes_per_second=max(1, octets // settings.workers) if octets else 0,
+    )
 
 
 def _find(settings: Settings) -> Find | None:

@@ -84,6 +84,7 @@ def serve(
         "ADMIN_PORT": str(admin_port),
         "HANDLE_PORT": str(handle_port),
         "UDP_RESPONSES_PER_SECOND": "0",  # all the load comes from one address
+        "UDP_BYTES_PER_SECOND": "0",
         "DNS_PORT": "0",
         "WORKERS": str(workers),
         "PREFIX": NODE_PREFIX,

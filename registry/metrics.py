@@ -92,7 +92,7 @@ METRICS = (
         "idnode_udp_dropped",
         "Datagrams and answers over UDP that were dropped.",
         "counter",
-        (("reason", ("rate", "size", "busy", "malformed")),),
+        (("reason", ("rate", "bytes", "size", "busy", "malformed")),),
     ),
     Metric(
         "idnode_tcp_refused",

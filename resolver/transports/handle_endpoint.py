@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 
-from protocol.errors import IdnodeError
+from protocol.errors import IdnodeError, ResponseCode
 from protocol.handle.envelope import Envelope
 from protocol.handle.header import OpCode, OpFlag
-from protocol.handle.message import Message, refuse
+from protocol.handle.message import Message, decode_message, refuse
 from protocol.handle.requests import ResolutionRequest
 from protocol.handle.responses import ErrorResponse, ResolutionResponse
 from protocol.identifier import Identifier
@@ -64,6 +65,10 @@ class HandleEndpoint:
                 self.service.resolver.count(_asked(message, answers[-1]), result)
         return answers if key is None else [seal(one, key) for one in answers]
 
+    def too_long(self, request: bytes) -> bytes:
+        """Answer a plain request over UDP, for which there is an answer that is too long."""
+        return over_tcp(self.service.reply(decode_message(request), ErrorResponse(""))).encode()
+
     def _refused(
         self, envelope: Envelope, payload: bytes, error: IdnodeError, peer: Peer
     ) -> Message:
@@ -92,6 +97,17 @@ def _asked(request: Message, answer: Message) -> Identifier | None:
             except IdnodeError:
                 return None
     return None
+
+
+def over_tcp(answer: Message) -> Message:
+    """Return what is sent over UDP in the place of an answer that is too long for that."""
+    return replace(
+        answer,
+        header=replace(answer.header, response_code=ResponseCode.ERROR),
+        body=ErrorResponse("too long for UDP: ask over TCP"),
+        digest=None,
+        credential=None,
+    )
 
 
 def refusal(

@@ -8,7 +8,7 @@ import socket
 from registry.metrics import Row
 from resolver.handle.service import HandleService
 from resolver.transports.handle_endpoint import HandleEndpoint
-from resolver.transports.limits import ResponseLimit
+from resolver.transports.limits import Limits, ResponseLimit
 from resolver.transports.tcp import TcpServer
 from resolver.transports.udp import UdpServer
 
@@ -48,11 +48,11 @@ class HandleServer:
 
 
 async def start_handle(
-    service: HandleService, *, row: Row, host: str, port: int, udp_responses_per_second: int
+    service: HandleService, *, row: Row, host: str, port: int, limits: Limits
 ) -> HandleServer:
     """Serve UDP and TCP on a port that other processes may share (SO_REUSEPORT). Port 0: any.
 
-    udp_responses_per_second: how many answers one address may have; 0: any number.
+    limits: of what one source may have.
     Raises OSError if the address can not be had.
     """
     loop = asyncio.get_running_loop()
@@ -63,7 +63,7 @@ async def start_handle(
     except OSError:
         await tcp.stop(0)
         raise
-    udp = UdpServer(endpoint, sock, ResponseLimit(udp_responses_per_second, loop.time))
+    udp = UdpServer(endpoint, sock, ResponseLimit(limits, loop.time))
     return HandleServer(endpoint, udp, tcp, row)
 
 

@@ -3,6 +3,10 @@
 Datagrams are read by the batch, and those that are plain, cached questions are answered by the
 batch too. The others become tasks, of which there is a bounded number: what is over it is
 dropped, and the client asks again.
+
+An answer that is too long for its source, which may be forged, is not sent; a short error is. Code
+2 (ERROR) is the one that makes the reference client ask over TCP at once: it takes 3 (SERVER_BUSY)
+for the last word, and waits three seconds where there is no answer.
 """
 
 from __future__ import annotations
@@ -16,12 +20,12 @@ import structlog
 
 from protocol.errors import ProtocolError
 from protocol.handle import header
-from protocol.handle.envelope import SIZE, decode_envelope
+from protocol.handle.envelope import SIZE, Envelope, decode_envelope
 from protocol.handle.fragment import MAX_DATAGRAM_BYTES, Reassembly, cut
 from resolver.handle.service import Peer
 from resolver.transports.batch import open_batches
-from resolver.transports.handle_endpoint import HandleEndpoint
-from resolver.transports.limits import ResponseLimit
+from resolver.transports.handle_endpoint import HandleEndpoint, over_tcp
+from resolver.transports.limits import ResponseLimit, source_of
 from resolver.transports.tally import Tally
 
 log = structlog.get_logger("idnode.udp")
@@ -30,8 +34,7 @@ MAX_TASKS = 1000
 """Questions under way on the long way at once."""
 
 MAX_ANSWER_DATAGRAMS = 32
-"""A longer answer is not sent over UDP, where its receiver may be forged; a client that gets
-none asks over TCP."""
+"""A longer answer is not sent over UDP, where its receiver may be forged."""
 
 _BUFFER_BYTES = 4 << 20
 
@@ -69,7 +72,7 @@ class UdpServer:
         self._socket.close()
 
     def _readable(self) -> None:
-        batches, answer = self._batches, self._endpoint.front.answer
+        batches, answer, limited = self._batches, self._endpoint.front.answer, self._limit.on
         try:
             requests = batches.receive()
         except OSError as error:  # such as an ICMP error of an earlier answer
@@ -85,15 +88,25 @@ class UdpServer:
             elif len(reply) > MAX_DATAGRAM_BYTES:
                 self._endpoint.front.take_back(request)
                 self._long_way(request, batches.source(place))
-            elif self._limit.in_window and not self._limit.allows(batches.host(place)):
-                self._endpoint.front.take_back(request)
-                self._endpoint.row.add("idnode_udp_dropped", "rate")
-            else:
+            elif not limited or self._may_send(request, reply, batches.source(place)):
                 replies.append(reply)
                 places.append(place)
         if replies:
             batches.send(replies, places)
             self.tally.add(len(replies), perf_counter() - started)
+
+    def _may_send(self, request: bytes, reply: bytes, source: Any) -> bool:
+        """Whether an answer of one datagram, which has been counted, is within the limits."""
+        whom = source_of(source[0])
+        if not self._limit.allows(whom):
+            self._endpoint.row.add("idnode_udp_dropped", "rate")
+        elif not self._limit.affords(whom, len(request), len(reply)):
+            self._endpoint.row.add("idnode_udp_dropped", "bytes")
+            self._send([self._endpoint.too_long(request)], source)
+        else:
+            return True
+        self._endpoint.front.take_back(request)
+        return False
 
     def _long_way(self, datagram: bytes, source: Any) -> None:
         """Put messages together, and answer whole ones. What is no message gets no answer."""
@@ -110,23 +123,31 @@ class UdpServer:
         if len(self._tasks) >= MAX_TASKS:
             self._endpoint.row.add("idnode_udp_dropped", "busy")
             return
-        if not self._limit.allows(source[0]):  # before the work, not only before the answer
+        # Before the work, not only before the answer.
+        if not self._limit.allows(source_of(source[0])):
             self._endpoint.row.add("idnode_udp_dropped", "rate")
             return
         task = self._loop.create_task(self._answer(*whole, source))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, envelope: Any, payload: bytes, source: Any) -> None:
-        peer = Peer("udp", source[0])
+    async def _answer(self, envelope: Envelope, payload: bytes, source: Any) -> None:
+        peer, whom = Peer("udp", source[0]), source_of(source[0])
         for message in (await self._endpoint.answer(envelope, payload, peer))[:1]:
             datagrams = cut(message.envelope, message.encode_payload())
             if len(datagrams) > MAX_ANSWER_DATAGRAMS:
-                self._endpoint.row.add("idnode_udp_dropped", "size")
-            elif not self._limit.allows(source[0], len(datagrams) - 1):
+                reason = "size"
+            elif not self._limit.affords(whom, SIZE + len(payload), sum(map(len, datagrams))):
+                reason = "bytes"
+            elif not self._limit.allows(whom, len(datagrams) - 1):
                 self._endpoint.row.add("idnode_udp_dropped", "rate")
+                return
             else:
                 self._send(datagrams, source)
+                return
+            self._endpoint.row.add("idnode_udp_dropped", reason)
+            refused = over_tcp(message)
+            self._send(cut(refused.envelope, refused.encode_payload()), source)
 
     def _send(self, datagrams: list[bytes], source: Any) -> None:
         try:

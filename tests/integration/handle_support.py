@@ -47,6 +47,7 @@ from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
 from resolver.site import make_site
 from resolver.transports.handle_server import HandleServer, start_handle
+from resolver.transports.limits import Limits
 from tests.integration import registry_client
 
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -324,9 +325,7 @@ async def _worker(stack: contextlib.AsyncExitStack, url: str, node: Node) -> Non
     async with asyncio.timeout(20):
         while not resolver.ready:
             await asyncio.sleep(0.01)
-    server = await start_handle(
-        service, row=row, host="127.0.0.1", port=0, udp_responses_per_second=1000
-    )
+    server = await start_handle(service, row=row, host="127.0.0.1", port=0, limits=Limits(1000, 0))
     stack.push_async_callback(server.stop, 1)
     node.services.append(service)
     node.servers.append(server)

@@ -65,7 +65,12 @@ async def own_database_url(postgres_url: str, template_url: str) -> str:
 def realm(own_database_url: str) -> Iterator[Realm]:
     directory = Path(tempfile.mkdtemp(prefix="idnode-interop-"))
     handle_port, admin = free_port(), f"300:0.NA/{ADMIN_PREFIX}"
-    settings = {"handle_port": handle_port, "handle_admins": admin, "handle_site_serial": 2}
+    settings = {
+        "handle_port": handle_port,
+        "handle_admins": admin,
+        "handle_site_serial": 2,
+        "udp_bytes_per_second": 20_000,
+    }
     with serve(directory, database_url=own_database_url, **settings) as node:
         prefix = node.register([f"HTTP-{number}" for number in range(1, IDENTIFIERS)])
         pages = [value(index, "DESC", f"{index} " + "长" * 100) for index in range(1, 8)]

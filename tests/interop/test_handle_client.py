@@ -80,6 +80,12 @@ def test_answers_and_questions_longer_than_a_datagram_come_whole(steps: Steps) -
     }
 
 
+def test_client_asks_over_tcp_for_what_is_too_much_for_udp(steps: Steps, realm: Realm) -> None:
+    assert seen(steps, "resolve-long-often")["whole"] == 100
+    dropped = realm.node.metric("idnode_udp_dropped_total", reason="bytes")
+    assert dropped > 0, "100 long answers a source are more than it gets over UDP"
+
+
 def test_client_gets_only_the_values_it_asked_for(steps: Steps) -> None:
     for step in ("resolve-type", "resolve-index"):
         assert seen(steps, step)["values"] == {"2": "EMAIL desk@pumps.example"}

@@ -47,6 +47,7 @@ from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
 from resolver.site import make_site
 from resolver.transports.handle_server import HandleServer, start_handle
+from resolver.transports.limits import Limits
 from resolver.transports.udp import MAX_ANSWER_DATAGRAMS
 from tests.handle_vectors import CASES
 
@@ -335,9 +336,7 @@ async def bench(database_url: str) -> AsyncIterator[Bench]:
     async with asyncio.timeout(20):
         while not resolver.ready:
             await asyncio.sleep(0.01)
-    server = await start_handle(
-        service, row=row, host="127.0.0.1", port=0, udp_responses_per_second=0
-    )
+    server = await start_handle(service, row=row, host="127.0.0.1", port=0, limits=Limits(0, 0))
     bench = Bench(server, Random(2641))
     yield bench
     bench.close()

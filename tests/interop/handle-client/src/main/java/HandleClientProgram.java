@@ -118,6 +118,14 @@ public class HandleClientProgram {
         oldSite();
         sessions();
         prefixes();
+        step("resolve-long-often", () -> {
+            int whole = 0;
+            for (int i = 0; i < 100; i++) {
+                AbstractResponse response = resolver.sendRequestToSite(resolve(prefix + "/HTTP-LONG"), site);
+                if (((ResolutionResponse) response).getHandleValues().length == 7) whole++;
+            }
+            return Map.of("whole", whole);
+        });
     }
 
     private void resolution() {
