@@ -76,6 +76,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         public_url=public_url(settings),
         label_font=settings.label_font,
         snms_key=snms_secrets.load_key(datadir.snms_key(settings)),
+        self_filing=settings.self_filing,
     )
     find = _find(settings)
     handle = HandleService(

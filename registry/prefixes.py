@@ -22,6 +22,7 @@ from protocol import typed
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
 from protocol.identifier import check_prefix
 from registry import outbox, prefix_handles, tenancy
+from registry.enterprises.status import APPROVED
 from registry.principals import OPERATOR, REVIEWER, STAFF
 from registry.schema import Name, enterprises, prefixes
 from registry.services import Record, Work, check_text
@@ -68,7 +69,7 @@ async def apply(
     of the node's; None for the lowest number that was never given out. site: the HS_SITE of the
     enterprise's own node in Handle JSON, for hosting "delegated" alone. Raises InvalidValue with
     the field, InvalidHandle for a bad prefix, HandleExists for a taken one, NotFound and Conflict
-    for an enterprise that is unknown or closed.
+    for an enterprise that is unknown or not approved.
     """
     work.principal.require(OPERATOR, enterprise=enterprise_id, scope="enterprise:write")
     record = _check_site(hosting, site)
@@ -121,12 +122,12 @@ def _check_child(node_prefix: str, prefix: str) -> None:
 
 
 async def _check_enterprise(work: Work, enterprise_id: uuid.UUID) -> None:
-    status = await work.connection.scalar(
-        sa.select(enterprises.c.status).where(enterprises.c.id == enterprise_id)
-    )
+    """Let pass for an enterprise that is approved, and stays so to the end of the transaction."""
+    query = sa.select(enterprises.c.status).where(enterprises.c.id == enterprise_id)
+    status = await work.connection.scalar(query.with_for_update(read=True, key_share=True))
     if status is None:
         raise NotFound(f"no enterprise {enterprise_id}", field="enterprise_id")
-    if status != "active":
+    if status != APPROVED:
         raise Conflict(f"the enterprise is {status}", field="enterprise_id")
 
 
@@ -217,13 +218,17 @@ async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> R
     elif step.reason_needed:
         raise InvalidValue(f"to {name} a prefix needs a reason", field="reason")
     await hold_alone(work.connection, prefix)
-    current = await work.connection.scalar(
-        sa.select(prefixes.c.status).where(prefixes.c.prefix == prefix).with_for_update()
+    query = sa.select(prefixes.c.status, prefixes.c.enterprise_id).where(
+        prefixes.c.prefix == prefix
     )
-    if current is None:
+    before = (await work.connection.execute(query.with_for_update())).one_or_none()
+    if before is None:
         raise NotFound(f"no prefix {prefix}")
+    current = before.status
     if current not in step.before:
         raise Conflict(f"to {name} it must be {' or '.join(step.before)}, but it is {current}")
+    if step.after == ACTIVE:
+        await _check_enterprise(work, before.enterprise_id)
     row: Record = (
         await work.connection.execute(
             prefixes.update()

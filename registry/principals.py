@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.errors import AuthenticationNeeded, InsufficientPermission
 from registry import tenancy
+from registry.enterprises.status import APPROVED, CLOSED
 from registry.schema import accounts, api_keys, enterprises, sessions
 
 ACCOUNT, KEY, IDENTITY, SNMS = "account", "key", "identity", "snms"
@@ -48,6 +49,9 @@ SCOPES = (
 )
 ALL_SCOPES = frozenset(SCOPES)
 
+READING = ("identifiers:read", "enterprise:read", "statistics")
+"""What the people of an enterprise that is not approved may do."""
+
 MIN_TOKEN_CHARACTERS = 16
 MAX_TOKEN_CHARACTERS = 512
 
@@ -68,7 +72,8 @@ class Principal:
     "administrator" (an account of an enterprise) or "application" (a key, an identity or a user of
     the SNMS API of one). id: of the account, the key or the user. name: of the account, the
     enterprise or the user, or ``index:handle`` of an identity, which has no id of its own. scopes:
-    what a key or a user may be used for; everybody else has all.
+    what a key or a user may be used for; everybody else has all, but for the people of an
+    enterprise that is not approved, who have READING.
     """
 
     kind: str
@@ -99,6 +104,11 @@ class Principal:
         Raises InsufficientPermission.
         """
         if scope is not None and scope not in self.scopes:
+            if self.kind == ACCOUNT:
+                raise InsufficientPermission(
+                    "while the enterprise is not approved, its people may read what it has and"
+                    " correct its filing alone"
+                )
             raise InsufficientPermission(f"the key does not have the scope {scope}")
         if self.role in roles:
             return
@@ -161,9 +171,10 @@ def _candidates() -> sa.Select[Any]:
             api_keys.c.token_key == key,
             api_keys.c.revoked_at.is_(None),
             sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now),
-            sa.or_(enterprises.c.status == "active", accounts.c.status == "active"),
+            sa.or_(enterprises.c.status == APPROVED, accounts.c.status == "active"),
         )
     )
+    reading = sa.literal(list(READING), api_keys.c.scopes.type)
     of_session = (
         sa.select(
             sa.literal(ACCOUNT),
@@ -171,7 +182,7 @@ def _candidates() -> sa.Select[Any]:
             accounts.c.id,
             accounts.c.name,
             accounts.c.enterprise_id,
-            sa.cast(sa.null(), api_keys.c.scopes.type),
+            sa.case((enterprises.c.status != APPROVED, reading)),
             sessions.c.id,
             sessions.c.token_hash,
             sessions.c.used_at,
@@ -182,7 +193,7 @@ def _candidates() -> sa.Select[Any]:
             sessions.c.ends_at > now,
             sessions.c.used_at > now - SESSION_IDLE,
             accounts.c.status == "active",
-            sa.func.coalesce(enterprises.c.status, "active") != "closed",
+            sa.func.coalesce(enterprises.c.status, APPROVED) != CLOSED,
         )
     )
     found = sa.union_all(of_key, of_session).subquery("found")

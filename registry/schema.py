@@ -45,13 +45,42 @@ enterprises = sa.Table(
     metadata,
     _uuid(),
     sa.Column("name", Text, nullable=False),
-    sa.Column("credit_code", Name, nullable=False, unique=True),
-    sa.Column("industry", Text, nullable=False),
+    sa.Column("credit_code", Name, nullable=False),
+    sa.Column("industry", Name, nullable=False),
+    sa.Column("region", Name),
     sa.Column("contact", pg.JSONB, nullable=False),
-    sa.Column("status", Text, nullable=False, server_default="active"),
+    sa.Column("status", Text, nullable=False, server_default="approved"),
     _created(),
     _updated(),
+    sa.Index(
+        "enterprises_credit_code",
+        "credit_code",
+        unique=True,
+        postgresql_where=sa.text("status <> 'closed'"),
+    ),
+    sa.Index("enterprises_status", "status", "id"),
+    sa.Index("enterprises_industry", "industry", "id"),
+    sa.Index("enterprises_region", "region", "id"),
 )
+"""States: registry/enterprises/status.py. The credit code of a closed one may be filed again."""
+
+sa.Index("enterprises_name_pairs", sa.func.name_pairs(enterprises.c.name), postgresql_using="gin")
+
+enterprise_steps = sa.Table(
+    "enterprise_steps",
+    metadata,
+    sa.Column(
+        "enterprise_id", pg.UUID(as_uuid=True), sa.ForeignKey("enterprises.id"), primary_key=True
+    ),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("step", Text, nullable=False),
+    sa.Column("before", Text),
+    sa.Column("after", Text, nullable=False),
+    sa.Column("actor", Text, nullable=False),
+    sa.Column("reason", Text),
+    sa.Column("at", Time, nullable=False),
+)
+"""How an enterprise came to its state: who took which step when, and why."""
 
 accounts = sa.Table(
     "accounts",

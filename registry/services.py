@@ -37,6 +37,7 @@ class Registry:
     end; None where nobody has said.
     label_font: TrueType font that labels are printed in; None for those of the PDF reader.
     snms_key: what passwords hashed for the SNMS API are kept under; None where there is none.
+    self_filing: whether enterprises may file themselves.
     """
 
     database: Database
@@ -48,6 +49,7 @@ class Registry:
     public_url: str | None = None
     label_font: Path | None = None
     snms_key: bytes | None = field(default=None, repr=False)
+    self_filing: bool = True
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from protocol.errors import Conflict, InsufficientPermission, InvalidValue, NotFound
+from registry.enterprises.status import APPROVED
 from registry.principals import (
     ALL_SCOPES,
     KEY,
@@ -164,7 +165,7 @@ async def revoke(work: Work, owner: Owner, key_id: uuid.UUID) -> None:
 async def _may_write(work: Work, owner: Owner) -> None:
     _require_writer(work, owner)
     status = await _status(work, owner)
-    if status != "active":
+    if status != (APPROVED if owner.enterprise_id is not None else "active"):
         what = "enterprise" if owner.enterprise_id is not None else "account"
         raise Conflict(f"the {what} is {status}")
 

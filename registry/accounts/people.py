@@ -29,6 +29,7 @@ from protocol.errors import (
 )
 from registry.accounts import sessions, throttle
 from registry.accounts.passwords import Passwords
+from registry.enterprises.status import CLOSED
 from registry.principals import (
     ACCOUNT,
     ADMINISTRATOR,
@@ -88,7 +89,7 @@ async def create(
     name that is taken or was, NotFound and Conflict for an enterprise that is unknown or closed.
     """
     _require(work, enterprise_id)
-    _check_name(name)
+    check_name(name)
     if role not in ROLES:
         raise InvalidValue(f"not one of {', '.join(ROLES)}", field="role")
     if (role == ADMINISTRATOR) != (enterprise_id is not None):
@@ -99,20 +100,28 @@ async def create(
     if enterprise_id is not None:
         await _check_enterprise(work, enterprise_id)
     stored = None if password is None else await passwords.hash(password, name)
+    row = await add(
+        work.connection, name=name, role=role, enterprise_id=enterprise_id, password=stored
+    )
+    detail = {"name": name, "role": role}
+    if enterprise_id is not None:
+        detail["enterprise_id"] = str(enterprise_id)
+    await work.audit("account.create", str(row.id), detail)
+    return row
+
+
+async def add(connection: AsyncConnection, *, field: str = "name", **columns: Any) -> Record:
+    """Write the row of a new account. Raises HandleExists at `field` for a name that is taken."""
     row: Record | None = (
-        await work.connection.execute(
+        await connection.execute(
             insert(accounts)
-            .values(name=name, role=role, enterprise_id=enterprise_id, password=stored)
+            .values(**columns)
             .on_conflict_do_nothing(index_elements=[accounts.c.name])
             .returning(*_SHOWN)
         )
     ).one_or_none()
     if row is None:
-        raise HandleExists(f"the name {name} is taken, now or before", field="name")
-    detail = {"name": name, "role": role}
-    if enterprise_id is not None:
-        detail["enterprise_id"] = str(enterprise_id)
-    await work.audit("account.create", str(row.id), detail)
+        raise HandleExists(f"the name {columns['name']} is taken, now or before", field=field)
     return row
 
 
@@ -121,15 +130,16 @@ async def _check_enterprise(work: Work, enterprise_id: uuid.UUID) -> None:
     status = await work.connection.scalar(query)
     if status is None:
         raise NotFound(f"no enterprise {enterprise_id}", field="enterprise_id")
-    if status == "closed":
+    if status == CLOSED:
         raise Conflict("the enterprise is closed", field="enterprise_id")
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str, field: str = "name") -> None:
+    """Let pass what may be the name of an account. Raises InvalidValue at `field`."""
     if not _NAME.fullmatch(name) or name == SYSTEM.name:
         raise InvalidValue(
             "a name has 1 to 64 letters, digits or characters of ._@- and is not system",
-            field="name",
+            field=field,
         )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from protocol.errors import AuthenticationFailed, Conflict
 from registry import audit
 from registry.accounts import passwords, throttle
+from registry.enterprises.status import APPROVED, CLOSED
 from registry.principals import ACCOUNT, Principal, digest, new_token
 from registry.schema import accounts, enterprises, sessions
 from registry.services import Record, Registry, Work
@@ -81,7 +82,7 @@ async def _account(connection: AsyncConnection, name: str) -> Record | None:
         .where(
             accounts.c.name == name,
             accounts.c.status == "active",
-            sa.func.coalesce(enterprises.c.status, "active") != "closed",
+            sa.func.coalesce(enterprises.c.status, APPROVED) != CLOSED,
         )
         .with_for_update(of=accounts)
     )

@@ -36,7 +36,14 @@ SOURCE_LIMIT = 30
 KNOWN = datetime.timedelta(days=90)
 """How long a source where somebody has signed in is known."""
 
+FILINGS_OF_SOURCE = 5
+"""Enterprises that one source may try to file in a window."""
+
+FILINGS = 60
+"""Enterprises that all sources together may try to file in a window."""
+
 _ANY = ""
+_FILING = " filing"  # no account has a name with a space
 _table = sign_in_attempts
 _Row = tuple[str, str]
 
@@ -64,9 +71,28 @@ async def claim(
     for row, limit in await _counted(connection, name, source, now):
         attempts, since = await _count(connection, row, now)
         if attempts > limit:
-            seconds = math.ceil((since + WINDOW - now).total_seconds())
             raise TooManyRequests(
-                "too many attempts to sign in; the lock ends by itself", retry_after=max(1, seconds)
+                "too many attempts to sign in; the lock ends by itself",
+                retry_after=_until_over(since, now),
+            )
+
+
+def _until_over(since: datetime.datetime, now: datetime.datetime) -> int:
+    """Return the seconds until a window that began at `since` is over, 1 at least."""
+    return max(1, math.ceil((since + WINDOW - now).total_seconds()))
+
+
+async def claim_filing(connection: AsyncConnection, source: str, now: datetime.datetime) -> None:
+    """Count an attempt to file an enterprise; commit it before it is made.
+
+    Raises TooManyRequests.
+    """
+    for row, limit in (((_FILING, source), FILINGS_OF_SOURCE), ((_FILING, _ANY), FILINGS)):
+        attempts, since = await _count(connection, row, now)
+        if attempts > limit:
+            raise TooManyRequests(
+                "too many enterprises were filed lately; come again later",
+                retry_after=_until_over(since, now),
             )
 
 

@@ -42,8 +42,13 @@ WHERE (i.suffix, i.template) IS DISTINCT FROM (excluded.suffix, excluded.templat
         (SELECT jsonb_agg(v - 'timestamp') FROM jsonb_array_elements(excluded.values) AS v)
 """
 
+# As `prefix_to_write` says it.
 _PREFIXES = """
-SELECT prefix, status, hosting, enterprise_id FROM prefixes WHERE prefix = ANY ($1) FOR SHARE
+SELECT p.prefix, p.hosting, p.enterprise_id,
+    CASE WHEN p.status = 'active' AND e.status <> 'approved'
+        THEN 'of a suspended enterprise' ELSE p.status END AS status
+FROM prefixes AS p JOIN enterprises AS e ON e.id = p.enterprise_id
+WHERE p.prefix = ANY ($1) ORDER BY p.prefix FOR SHARE
 """
 
 _PROGRESS = """

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from protocol.errors import AuthenticationFailed, AuthenticationNeeded
 from registry import audit
 from registry.accounts import throttle
+from registry.enterprises.status import APPROVED
 from registry.principals import (
     ACCOUNT,
     ADMINISTRATOR,
@@ -119,7 +120,7 @@ async def _holder(connection: AsyncConnection, name: str) -> _Holder | None:
         await connection.execute(
             sa.select(snms_users, enterprises.c.name.label("enterprise"))
             .join_from(snms_users, enterprises)
-            .where(snms_users.c.name == name, enterprises.c.status == "active")
+            .where(snms_users.c.name == name, enterprises.c.status == APPROVED)
         )
     ).one_or_none()
     if user is not None:
@@ -132,7 +133,7 @@ async def _holder(connection: AsyncConnection, name: str) -> _Holder | None:
                 accounts.c.name == name,
                 accounts.c.role == ADMINISTRATOR,
                 accounts.c.status == "active",
-                enterprises.c.status != "closed",
+                enterprises.c.status == APPROVED,
             )
         )
     ).one_or_none()
@@ -203,10 +204,7 @@ _FOUND = (
     .where(
         snms_tokens.c.token_key == sa.bindparam("key", type_=sa.LargeBinary),
         snms_tokens.c.ends_at > sa.bindparam("now", type_=snms_tokens.c.ends_at.type),
-        sa.or_(
-            enterprises.c.status == "active",
-            sa.and_(accounts.c.id.is_not(None), enterprises.c.status != "closed"),
-        ),
+        enterprises.c.status == APPROVED,
     )
 )
 

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
 from registry.accounts.passwords import Passwords
+from registry.enterprises.status import APPROVED
 from registry.principals import OPERATOR, STAFF
 from registry.schema import enterprises, snms_users
 from registry.services import Record, Work, check_text
@@ -119,7 +120,7 @@ async def _status(work: Work, enterprise_id: uuid.UUID) -> str:
 
 async def _check_room(work: Work, enterprise_id: uuid.UUID) -> None:
     status = await _status(work, enterprise_id)
-    if status != "active":
+    if status != APPROVED:
         raise Conflict(f"the enterprise is {status}")
     count = await work.connection.scalar(
         sa.select(sa.func.count()).where(snms_users.c.enterprise_id == enterprise_id)

@@ -137,9 +137,11 @@ async def staff_key(connection: AsyncConnection, name: str, role: str) -> str:
 async def running(
     database: Database,
     clock: Callable[[], float] = time.time,
+    *,
     public_url: str | None = None,
     snms_key: bytes | None = SNMS_KEY,
     trusted_proxies: str = "",
+    self_filing: bool = True,
 ) -> AsyncIterator[Node]:
     """Run the registry on `database`."""
     async with database.begin() as connection:
@@ -155,6 +157,7 @@ async def running(
         clock=clock,
         public_url=public_url,
         snms_key=snms_key,
+        self_filing=self_filing,
     )
     client = TestClient(TestServer(make_app(registry, networks(trusted_proxies))))
     await client.start_server()

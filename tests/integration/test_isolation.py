@@ -111,6 +111,37 @@ CASES: dict[str, Case] = {
     ),
     "listEnterprises": Case(refused=_OWN_ONLY),
     "getEnterprise": Case(_ENTERPRISE),
+    "changeEnterprise": Case(
+        _ENTERPRISE,
+        lambda own, stranger: {
+            "name": f"Works {own.mark}",
+            "credit_code": credit_code(78),
+            "industry": "C3441",
+            "contact": CONTACT,
+        },
+    ),
+    "fileEnterprise": Case(
+        body=lambda own, stranger: {
+            "name": "Fourth works",
+            "credit_code": credit_code(79),
+            "industry": "C3441",
+            "region": "350211",
+            "contact": CONTACT,
+            "administrator": {"name": "fourth", "password": PASSWORD},
+        },
+        refused=frozenset({201, 409}),
+        control=None,
+    ),
+    "listEnterpriseSteps": Case(_ENTERPRISE),
+    "reviewEnterprise": Case(_ENTERPRISE, control=_STATE),
+    "approveEnterprise": Case(_ENTERPRISE, control=_STATE),
+    "rejectEnterprise": Case(_ENTERPRISE, _reason, control=_STATE),
+    "refileEnterprise": Case(_ENTERPRISE, control=_STATE),
+    "suspendEnterprise": Case(_ENTERPRISE, _reason),
+    "resumeEnterprise": Case(_ENTERPRISE),
+    "closeEnterprise": Case(_ENTERPRISE, _reason),
+    "listIndustries": Case(refused=_OWN_ONLY, control=None),
+    "listRegions": Case(refused=_OWN_ONLY, control=None),
     "issueKey": Case(_ENTERPRISE),
     "listKeys": Case(_ENTERPRISE),
     "revokeKey": Case(_ENTERPRISE),
@@ -226,8 +257,15 @@ CASES: dict[str, Case] = {
     "makeLabels": Case(body=lambda own, stranger: {"identifiers": [f"{own.prefix}/SN-1"]}),
 }
 
-_LAST = ("suspendPrefix", "rejectPrefix", "revokePrefix")
-"""Steps that who may takes last, after all that can be done under a prefix."""
+_LAST = (
+    "suspendPrefix",
+    "rejectPrefix",
+    "revokePrefix",
+    "suspendEnterprise",
+    "resumeEnterprise",
+    "closeEnterprise",
+)
+"""Steps that who may takes last, after all that can be done under a prefix, in this order."""
 
 
 @pytest.fixture
@@ -344,10 +382,11 @@ async def _controls(
 ) -> None:
     """Send each request in the name of an operator, who may: the refusals were no accident."""
 
-    def turn(operation: tuple[str, str, str]) -> tuple[bool, bool, int]:
+    def turn(operation: tuple[str, str, str]) -> tuple[int, bool, int]:
         # What hangs on something is deleted before it.
         deletes = operation[1] == "DELETE"
-        return operation[0] in _LAST, deletes, -operation[2].count("/") if deletes else 0
+        last = _LAST.index(operation[0]) + 1 if operation[0] in _LAST else 0
+        return last, deletes, -operation[2].count("/") if deletes else 0
 
     for operation in sorted(operations, key=turn):
         case = CASES[operation[0]]
@@ -358,6 +397,16 @@ async def _controls(
         if not case.refused and operation[0] != "whoAmI":
             assert own.mark in text or own.prefix in text or own.ids["import"] in text, operation
 
+
+_OPEN = (
+    "signIn",
+    "setPassword",
+    "getLogHead",
+    "fileEnterprise",
+    "listIndustries",
+    "listRegions",
+)
+"""Operations that ask for no token."""
 
 _NAMES = ("/api/handles/{prefix}/SN-1", "/api/handles/0.NA/{prefix}", "/api/handles/{prefix}/NEW")
 _VALUES = [rest_support.value(1, "https://taken.over.example")]
@@ -395,8 +444,8 @@ async def test_no_handle_identity_reaches_another_enterprise(node: Node, tmp_pat
                 assert answer.status in REFUSED, (method, path, answer.body)
             assert await _snapshot(node.database, own.enterprise) == before, (method, path)
         for name, method, path in await _operations(node):
-            if name in ("signIn", "setPassword", "getLogHead"):
-                continue  # they ask for no token
+            if name in _OPEN:
+                continue
             for key, value in (("{prefix}", own.prefix), ("{suffix}", "SN-1")):
                 path = path.replace(key, value)  # noqa: PLW2901
             path = path.replace("{id}", own.enterprise).replace("{key_id}", own.ids["key"])  # noqa: PLW2901

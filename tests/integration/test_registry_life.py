@@ -29,7 +29,7 @@ async def test_an_enterprise_is_registered_once_and_read_back(node: Node) -> Non
         "contact": CONTACT,
     }
     status, made, response = await node.call("POST", "/enterprises", node.operator, body)
-    assert (status, made["status"]) == (201, "active")
+    assert (status, made["status"]) == (201, "approved")
     assert response.headers["Location"] == f"/api/v1/enterprises/{made['id']}"
     status, read, _ = await node.call("GET", f"/enterprises/{made['id']}", node.operator)
     assert (status, read) == (200, made)

@@ -28,4 +28,22 @@ SENTENCES = {
     "{} does not run this node": "{} 不是本节点的管理员",
     "the key of {} cannot be read": "无法读取 {} 的密钥",
     "there is no identity {}": "身份 {} 不存在",
+    "not a code of GB/T 4754-2017 such as C3441": "不是 GB/T 4754-2017 行业代码,例如 C3441",
+    "not a code of GB/T 2260 such as 350200": "不是 GB/T 2260 行政区划代码,例如 350200",
+    "no code {}": "代码 {} 不存在",
+    "not {} to {} characters": "须为 {} 到 {} 个字符",
+    "to {} an enterprise needs a reason": "{}企业须说明原因",
+    "the enterprise is {}: what it has filed cannot be changed now": (
+        "企业状态为{},现在不能更改备案信息"
+    ),
+    "of an approved enterprise it changes the contact alone: turn to the operator": (
+        "企业获批后只能自行更改联系人,其他信息请联系运营人员"
+    ),
+    "while the enterprise is not approved, its people may read what it has and correct its filing"
+    " alone": "企业未获批准期间,其人员只能查看自有数据和更正备案信息",
+    "this node takes no filings by itself: turn to its operator to be registered": (
+        "本节点不开放自助备案,请联系运营人员登记"
+    ),
+    "too many enterprises were filed lately; come again later": "近期备案次数过多,请稍后再试",
+    "too many filings wait for a decision; come again later": "待审核的备案过多,请稍后再试",
 }

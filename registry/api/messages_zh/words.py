@@ -43,4 +43,10 @@ WORDS = {
     "uploading": "上传中",
     "withdrawn": "已停用",
     "the enterprise itself": "企业本身",
+    "close": "注销",
+    "filed": "已提交",
+    "refile": "重新提交",
+    "review": "审核",
+    "under_review": "审核中",
+    "of a suspended enterprise": "属于已暂停的企业",
 }
