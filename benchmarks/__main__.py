@@ -18,6 +18,7 @@ from benchmarks.node import serve
 from benchmarks.plan import KNOWN, QUICK, UNASKED, WRITTEN, Plan
 from benchmarks.report import Row
 from benchmarks.rows import (
+    batches,
     cached,
     counting,
     exports,
@@ -109,6 +110,8 @@ def _writes(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> 
     with serve(directory / "writes", cores, database_url=url) as node:
         _say("bulk import")
         rows = uvloop.run(imports.measure(plan, node, url))
+        _say("batches")
+        rows += uvloop.run(batches.measure(plan, node, url))
         why = servers.missing("wrk")
         if why:
             rows += registration.not_measured(why)
