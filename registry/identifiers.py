@@ -2,7 +2,8 @@
 
 A write is five round trips: BEGIN, the caller, the prefix with the identifier (both locked, the
 prefix only against a change of its state, which so never passes a write that it forbids), the row
-with its line in the audit log, COMMIT. History and change log are written by triggers.
+with its line in the audit log, COMMIT. History and change log are written by triggers. PUTs over
+HTTP that come at the same time share theirs: registry/batch/groups.py.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ from registry.api import (
     transparency,
 )
 from registry.api.requests import REGISTRY, REQUEST_ID, Handler
+from registry.batch.groups import Groups
 from registry.networks import Networks
 from registry.services import Registry
 
@@ -71,6 +72,8 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
     app[identifier_batches.PLACES] = asyncio.Semaphore(identifier_batches.MAX_AT_ONCE)
     app[exports.PLACES] = asyncio.Semaphore(exports.MAX_AT_ONCE)
     app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
+    writers = app[identifiers.GROUPS] = Groups(registry)
+    app.on_cleanup.append(lambda _: writers.close())
     app.on_response_prepare.extend((_name_request, _close_if_late))
     for resource in (
         accounts,

@@ -19,7 +19,9 @@ from registry import history, identifiers, listing
 from registry.api.bodies import identifiers as bodies
 from registry.api.conditions import condition, unmodified
 from registry.api.requests import (
+    REQUEST_ID,
     asked_prefix,
+    bearer,
     cut_page,
     open_work,
     page_after,
@@ -29,11 +31,16 @@ from registry.api.requests import (
     respond,
     struct,
 )
+from registry.batch import Put
+from registry.batch.groups import Groups
 from registry.identifiers import etag
 from registry.relations.model import KINDS
 
 PATH = "/api/v1/identifiers/"
 RESERVED = ("history", "label", "parts", "proof", "relations", "where-used")
+GROUPS: web.AppKey[Groups] = web.AppKey("groups", Groups)
+"""Writes single registrations."""
+
 RELATION = re.compile(f"/relations/(?P<kind>{'|'.join(KINDS)})/")
 
 
@@ -70,11 +77,21 @@ async def put(request: web.Request) -> web.Response:
     """PUT /api/v1/identifiers/{prefix}/{suffix}."""
     body = await read_body(request, bodies.NewIdentifier)
     identifier, when = path_identifier(request), condition(request)
-    async with open_work(request) as work:
-        row, created = await identifiers.put(
-            work, identifier, values=body.values, template=body.template, when=when
-        )
-    return _respond(row, status=201 if created else 200)
+    wanted = Put(identifier, body.values, body.template, when, request.get(REQUEST_ID))
+    done = await request.app[GROUPS].put(bearer(request), wanted)
+    assert done.stored is not None  # noqa: S101  (it is no deletion)
+    stored = bodies.Identifier(
+        handle=f"{identifier.prefix_key}/{identifier.suffix}",
+        prefix=identifier.prefix_key,
+        suffix=identifier.suffix,
+        values=done.stored.values,
+        template=done.stored.template,
+        version=done.version,
+        created_at=done.stored.created_at,
+        updated_at=done.stored.updated_at,
+    )
+    status = 201 if done.what == "created" else 200
+    return respond(stored, status=status, headers={"ETag": etag(done.version)})
 
 
 async def get(request: web.Request) -> web.Response:
@@ -158,9 +175,9 @@ def path_identifier(request: web.Request, *, sub_resource: str | None = None) ->
     return check_registrable(Identifier.of(unquote(raw_prefix), unquote(raw_suffix)))
 
 
-def _respond(row: Any, *, status: int = 200) -> web.Response:
+def _respond(row: Any) -> web.Response:
     body = struct(bodies.Identifier, row, values=row.values_, handle=f"{row.prefix}/{row.suffix}")
-    return respond(body, status=status, headers={"ETag": etag(row.version)})
+    return respond(body, headers={"ETag": etag(row.version)})
 
 
 _ONE = PATH + "{prefix}/{suffix:(?s:.+)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry.batch.model import Delete, Done, Operation, Put, Result, check_count
+from registry.batch.model import Delete, Done, Operation, Put, Result, Stored, check_count
 from registry.batch.service import SECONDS, require_writer, run
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Operation",
     "Put",
     "Result",
+    "Stored",
     "check_count",
     "require_writer",
     "run",

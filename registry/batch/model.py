@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -44,12 +45,16 @@ def columns(keys: Iterable[Key]) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Create or replace an identifier. values, template, when: as of identifiers.put."""
+    """Create or replace an identifier. values, template, when: as of identifiers.put.
+
+    request_id: of its own request, where the batch was made of several.
+    """
 
     identifier: Identifier
     values: object
     template: str | None
     when: Condition
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,26 @@ What = Literal["created", "replaced", "deleted"]
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """What is registered now. values: in Handle JSON."""
+
+    values: list[dict[str, Any]]
+    template: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """What an operation did. version: the one that it made, or that it ended."""
+    """What an operation did. version: the one that it made, or that it ended.
+
+    stored: what it registered; None for a deletion.
+    """
 
     what: What
     identifier: Identifier
     version: int
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +179,6 @@ class Course:
             raise error.at(f"operations[{position}]")
         self.outcomes[position] = error
 
-    def done(self, item: Item, what: What, version: int) -> None:
+    def done(self, item: Item, what: What, version: int, stored: Stored | None = None) -> None:
         """Note what an item did."""
-        self.outcomes[item.position] = Done(what, item.operation.identifier, version)
+        self.outcomes[item.position] = Done(what, item.operation.identifier, version, stored)

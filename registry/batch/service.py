@@ -46,11 +46,16 @@ SECONDS = 30.0
 
 
 async def run(
-    work: Work, operations: Sequence[Operation | IdnodeError], *, atomic: bool = True
+    work: Work,
+    operations: Sequence[Operation | IdnodeError],
+    *,
+    atomic: bool = True,
+    single: bool = False,
 ) -> Result:
     """Do all operations; what each of them did, in their order.
 
-    An error among them stands for an operation that could not be read. atomic: all or nothing, and
+    An error among them stands for an operation that could not be read. single: they are puts that
+    came each by itself, and the audit log tells of each. atomic: all or nothing, and
     the first error is raised, with ``operations[n]`` before its field; otherwise what is refused
     leaves the others be. Raises InvalidValue for a batch that is empty or too large,
     InsufficientPermission for who writes nowhere.
@@ -65,7 +70,7 @@ async def run(
     await _judge(course)
     await _refuse_unregistered(work, course)
     made = uuid.uuid4()
-    await writing.write(work, course, made)
+    await writing.write(work, course, None if single else made)
     outcomes = [each for each in course.outcomes if each is not None]
     assert len(outcomes) == len(operations)  # noqa: S101  (each is done or refused)
     return Result(made, outcomes)
@@ -143,10 +148,9 @@ async def _hold_prefixes(work: Work, course: Course) -> None:
         raise InvalidValue(
             f"a batch writes under at most {MAX_PREFIXES} prefixes", field="operations"
         )
-    await audit.name_writer(work.connection, work.principal.actor)
-    # The prefix of the node itself is not registered: it has no state.
-    wanted = sorted(under.keys() - {work.node_prefix})
-    rows = await work.connection.execute(statements.OWNERS, {"prefixes": wanted})
+    # The prefix of the node itself is not registered: it is asked for as any, and has no state.
+    asked = {"prefixes": sorted(under), "writer": audit.WRITER, "actor": work.principal.actor}
+    rows = await work.connection.execute(statements.OWNERS, asked)
     found = {row.prefix: row for row in rows}
     for owner, items in sorted(under.items(), key=lambda entry: entry[1][0].position):
         try:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from registry import audit
 from registry.identifier_statements import AS_ROW
-from registry.schema import Name
+from registry.schema import Name, Time
 
 _KEYS = "unnest(CAST(:prefixes AS text[]), CAST(:suffix_keys AS text[]))"
 _AS_ROW = ", ".join(AS_ROW)
@@ -23,7 +22,8 @@ _COLUMNS = (
 
 OWNERS = sa.text(
     """
-    SELECT q.prefix, owner.enterprise_id, owner.hosting, owner.status
+    SELECT q.prefix, owner.enterprise_id, owner.hosting, owner.status,
+        set_config(:writer, :actor, true)
     FROM unnest(CAST(:prefixes AS text[])) AS q (prefix)
     LEFT JOIN LATERAL prefix_to_write(q.prefix) AS owner ON true"""
 ).columns(
@@ -32,7 +32,9 @@ OWNERS = sa.text(
     sa.column("hosting", sa.Text),
     sa.column("status", sa.Text),
 )
-"""Locks the state of each prefix, in the order given, and says what it is; see migration 0004."""
+"""Locks the state of each prefix, in the order given, and says what it is; see migration 0004.
+
+Names the writer, too: see registry/audit.py."""
 
 LOCK = sa.text(
     f"""
@@ -75,8 +77,14 @@ PUT = sa.text(
         SET suffix = excluded.suffix, values = excluded.values, template = excluded.template
         WHERE (i.prefix, i.suffix_key) NOT IN (
             SELECT * FROM unnest(CAST(:new_prefixes AS text[]), CAST(:new_suffix_keys AS text[])))
-    RETURNING i.prefix, i.suffix_key, i.version, i.xmax = 0 AS created"""
-).columns(*_COLUMNS, sa.column("created", sa.Boolean))
+    RETURNING i.prefix, i.suffix_key, i.version, i.created_at, i.updated_at,
+        i.xmax = 0 AS created"""
+).columns(
+    *_COLUMNS,
+    sa.column("created_at", Time),
+    sa.column("updated_at", Time),
+    sa.column("created", sa.Boolean),
+)
 
 DELETE = sa.text(
     f"""
@@ -85,4 +93,11 @@ DELETE = sa.text(
     RETURNING i.prefix, i.suffix_key, i.version"""  # noqa: S608  only names of ours
 ).columns(*_COLUMNS)
 
-NAME = sa.select(audit.naming(sa.bindparam("actor", type_=sa.Text)))
+LOG = sa.text(
+    """
+    INSERT INTO audit_log (actor, action, subject, detail, request_id)
+    SELECT :actor, :action, q.subject, CAST(q.detail AS jsonb), q.request_id
+    FROM unnest(CAST(:subjects AS text[]), CAST(:details AS text[]), CAST(:request_ids AS text[]))
+        WITH ORDINALITY AS q (subject, detail, request_id, place)
+    ORDER BY q.place"""
+)

@@ -12,20 +12,24 @@ import msgspec
 from protocol.errors import HandleNotFound, PreconditionFailed
 from registry import audit
 from registry.batch import statements
-from registry.batch.model import Course, Done, Item, columns
+from registry.batch.model import Course, Done, Item, Put, Stored, columns
 from registry.services import Work
 
 
-async def write(work: Work, course: Course, batch_id: uuid.UUID) -> None:
+async def write(work: Work, course: Course, batch_id: uuid.UUID | None) -> None:
     """Write what the batch still holds, and say so in the audit log.
 
+    batch_id: of the one line for all of it; None: a line for each put, there is nothing else.
     What others do at this moment to identifiers that had no row to lock is seen here: an operation
     is refused that they forestalled.
     """
     await _materialise(work, course)
     await _put(work, course, course.puts)
     await _delete(work, course, course.deletions)
-    await work.audit("identifier.batch", str(batch_id), _attested(course))
+    if batch_id is None:
+        await _log_each(work, course)
+    else:
+        await work.audit("identifier.batch", str(batch_id), _attested(course))
     for prefix, suffix_keys in _by_prefix(course).items():
         work.changes(prefix, suffix_keys)
 
@@ -56,7 +60,9 @@ async def _put(work: Work, course: Course, items: list[Item]) -> None:
     }
     for row in await work.connection.execute(statements.PUT, parameters):
         item = course.items[row.prefix, row.suffix_key]
-        course.done(item, "created" if row.created else "replaced", row.version)
+        template = None if item.checker is None else item.checker.text
+        stored = Stored(item.encoded, template, row.created_at, row.updated_at)
+        course.done(item, "created" if row.created else "replaced", row.version, stored)
     for item in new:
         if course.outcomes[item.position] is None:
             faster = PreconditionFailed("the identifier is there", field="If-None-Match")
@@ -72,6 +78,27 @@ async def _delete(work: Work, course: Course, items: list[Item]) -> None:
     for item in items:
         if course.outcomes[item.position] is None:
             course.refuse(item, HandleNotFound(f"{item.operation.identifier} is not registered"))
+
+
+async def _log_each(work: Work, course: Course) -> None:
+    subjects, details, request_ids = [], [], []
+    for item in course.items.values():
+        outcome, operation = course.outcomes[item.position], item.operation
+        assert isinstance(outcome, Done)  # noqa: S101  (what is refused is no item any more)
+        assert isinstance(operation, Put)  # noqa: S101  (see run)
+        detail = {"version": outcome.version, **audit.of_values(item.encoded)}
+        subjects.append(str(operation.identifier))
+        details.append(msgspec.json.encode(detail).decode())
+        request_ids.append(operation.request_id)
+    if subjects:
+        lines = {
+            "actor": work.principal.actor,
+            "action": "identifier.put",
+            "subjects": subjects,
+            "details": details,
+            "request_ids": request_ids,
+        }
+        await work.connection.execute(statements.LOG, lines)
 
 
 def _by_prefix(course: Course) -> dict[str, list[str]]:

@@ -25,6 +25,12 @@ def put(identifier: str, text: str = "https://a.example", **more: Any) -> dict[s
     return {"op": "put", "identifier": identifier, "values": [value], **more}
 
 
+def note(identifier: str) -> dict[str, Any]:
+    """Return a put that is right for a prefix handle too, whose index 1 is the node's."""
+    values = [{"index": 7, "type": "NOTE", "data": "x"}]
+    return {"op": "put", "identifier": identifier, "values": values}
+
+
 def delete(identifier: str, **more: Any) -> dict[str, Any]:
     return {"op": "delete", "identifier": identifier, **more}
 
@@ -109,16 +115,12 @@ async def test_a_refusal_refuses_all_and_names_the_operation(node: Node, works: 
         (put(f"{prefix}/two", if_match="1"), 400, "operations[1].if_match"),
         (put(f"{prefix}/two", template="none"), 422, "operations[1].template"),
         (delete(f"{prefix}/absent"), 404, "operations[1]"),
-        (put(f"0.NA/{node_prefix()}"), 403, "operations[1]"),
+        (note("0.NA/88.118"), 403, "operations[1]"),
     ):
         got, problem = await send(node, key, put(f"{prefix}/one"), bad)
         assert (got, problem.get("field")) == (status, field), (bad, problem)
     assert await node.counts() == before, "nothing at all was written"
     assert await said(node, key, f"{prefix}/one") is None
-
-
-def node_prefix() -> str:
-    return "88.118"
 
 
 async def test_the_reason_is_told_in_chinese_for_the_whole_and_for_each_part(
@@ -320,7 +322,7 @@ async def test_a_batch_may_write_under_several_prefixes_and_to_prefix_handles(
     status, enterprises, _ = await node.call("GET", "/enterprises", key)
     second = await node.prefix(enterprises["items"][0]["id"], key)
     status, answer = await send(
-        node, key, put(f"{prefix}/x"), put(f"{second}/x"), put(f"0.NA/{prefix}")
+        node, key, put(f"{prefix}/x"), put(f"{second}/x"), note(f"0.NA/{prefix}")
     )
     assert (status, answer["created"], answer["replaced"]) == (200, 2, 1), answer
     status, problem, _ = await node.call(

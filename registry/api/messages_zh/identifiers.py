@@ -83,6 +83,7 @@ SENTENCES = {
     "a batch writes under at most {} prefixes": "一批最多涉及 {} 个前缀",
     "the identifier stands in operations[{}] already": "该标识已出现在 operations[{}] 中",
     "not of the form prefix/suffix": "不是“前缀/后缀”的形式",
+    "as many registrations wait as the node lets wait": "等待处理的注册请求已达上限",
     "the node works on as many batches as it does at once": "本节点同时处理的批量请求已达上限",
     "the body must be application/json or application/x-ndjson": (
         "请求体须为 application/json 或 application/x-ndjson"
