@@ -26,7 +26,7 @@ PREFIX_HANDLE_PREFIX = "0.NA"
 _UNSEEN = re.compile(
     "[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
-_REGISTRABLE_PREFIX = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){1,7}")
+_REGISTRABLE_PREFIX = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,7}")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -151,7 +151,7 @@ def check_prefix(prefix: str) -> str:
     """Return `prefix` if it has the form ``88.118.35``: 2 to 8 decimal numbers and dots."""
     if not _REGISTRABLE_PREFIX.fullmatch(prefix):
         raise InvalidHandle(
-            "a prefix is 2 to 8 decimal numbers without leading zeros, separated by dots",
+            "a prefix is 2 to 8 decimal numbers of at most 9 digits, separated by dots",
             field="prefix",
         )
     return prefix

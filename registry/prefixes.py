@@ -81,6 +81,7 @@ async def apply(
     await work.connection.execute(sa.select(lock))
     async with tenancy.lifted(work.connection, work.principal.enterprise_id):
         chosen = prefix or await _next_free(work)
+        await _refuse_alike(work, chosen)
     row: Record | None = (
         await work.connection.execute(
             insert(prefixes)
@@ -131,23 +132,41 @@ async def _check_enterprise(work: Work, enterprise_id: uuid.UUID) -> None:
         raise Conflict(f"the enterprise is {status}", field="enterprise_id")
 
 
-async def _next_free(work: Work) -> str:
-    head = work.node_prefix + "."
+def _numbers(work: Work) -> sa.CTE:
+    """Return the prefixes under that of the node, each with its number."""
     child = sa.func.split_part(prefixes.c.prefix, ".", work.node_prefix.count(".") + 2)
-    number = sa.cast(child, sa.BigInteger)
-    taken = (
-        sa.select(number.label("number"))
-        # "/" follows "." in ASCII: the range of all that starts with `head`, by the index.
-        .where(prefixes.c.prefix >= head, prefixes.c.prefix < work.node_prefix + "/")
+    return (
+        sa.select(prefixes.c.prefix, sa.cast(child, sa.BigInteger).label("number"))
+        # "/" follows "." in ASCII: the range of all that start so, by the index.
+        .where(prefixes.c.prefix >= work.node_prefix + ".")
+        .where(prefixes.c.prefix < work.node_prefix + "/")
         .cte("taken")
     )
+
+
+async def _refuse_alike(work: Work, prefix: str) -> None:
+    """Refuse a prefix that only zeros tell from one given out: people take one for the other."""
+    taken = _numbers(work)
+    number = int(prefix.rpartition(".")[2])
+    alike = await work.connection.scalar(
+        sa.select(taken.c.prefix).where(taken.c.number == number, taken.c.prefix != prefix)
+    )
+    if alike is not None:
+        raise HandleExists(
+            f"prefix {alike} is given out already, and nothing but zeros tells them apart",
+            field="prefix",
+        )
+
+
+async def _next_free(work: Work) -> str:
+    taken = _numbers(work)
     candidate = sa.union_all(
         sa.select(sa.literal(1, sa.BigInteger).label("number")), sa.select(taken.c.number + 1)
     ).subquery("candidate")
     free = sa.select(sa.func.min(candidate.c.number)).where(
         candidate.c.number.not_in(sa.select(taken.c.number))
     )
-    return f"{head}{await work.connection.scalar(free)}"
+    return f"{work.node_prefix}.{await work.connection.scalar(free)}"
 
 
 async def get(work: Work, prefix: str) -> Record:

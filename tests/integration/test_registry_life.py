@@ -179,6 +179,18 @@ async def test_numbers_are_given_out_from_the_lowest_and_never_again(node: Node)
     assert (status, problem["field"]) == (409, "prefix")
 
 
+async def test_a_prefix_may_begin_its_number_with_zeros_but_not_to_look_like_another(
+    node: Node,
+) -> None:
+    enterprise, key = await node.enterprise(1)
+    assert await node.prefix(enterprise, key, prefix="88.118.0001") == "88.118.0001"
+    assert await node.prefix(enterprise, key) == "88.118.2"
+    for wish in ("88.118.1", "88.118.002"):
+        body = {"enterprise_id": enterprise, "hosting": "hosted", "prefix": wish}
+        status, problem, _ = await node.call("POST", "/prefixes", key, body)
+        assert (status, problem["field"]) == (409, "prefix"), wish
+
+
 async def test_lists_are_cut_into_pages_that_miss_nothing(node: Node) -> None:
     enterprise, key = await node.enterprise(1)
     for number in range(2, 5):

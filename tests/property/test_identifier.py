@@ -140,7 +140,7 @@ def test_registered_identifiers_are_bounded_in_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", ["88", "88.", "88.a", "088.1", "88.01", "88.1.", "0.NA", "88.1/2"]
+    "prefix", ["88", "88.", "88.a", "88.1.", "0.NA", "88.1/2", "88.1234567890"]
 )
 def test_a_prefix_that_can_not_be_registered_is_refused(prefix: str) -> None:
     with pytest.raises(InvalidHandle):

@@ -28,8 +28,8 @@ SENTENCES = {
     # protocol.identifier
     "a '%' is not followed by two hexadecimal digits": "% 之后不是两位十六进制数字",
     "a registered identifier has at most {} characters": "注册的标识最多 {} 个字符",
-    "a prefix is 2 to 8 decimal numbers without leading zeros, separated by dots": (
-        "前缀由 2 到 8 段无前导零的十进制数组成,以点分隔"
+    "a prefix is 2 to 8 decimal numbers of at most 9 digits, separated by dots": (
+        "前缀由 2 到 8 段不超过 9 位的十进制数组成,以点分隔"
     ),
     "the prefix is empty": "前缀为空",
     "the prefix is not a list of names separated by dots": "前缀不是以点分隔的名称",

@@ -17,6 +17,9 @@ SENTENCES = {
     "prefix {} is not registered here": "前缀 {} 未在本节点注册",
     "prefix {} is not served here": "前缀 {} 不由本节点提供服务",
     "prefix {} is given out already": "前缀 {} 已被分配",
+    "prefix {} is given out already, and nothing but zeros tells them apart": (
+        "前缀 {} 已被分配,二者仅前导零不同"
+    ),
     "a delegated prefix needs the site that serves it": "自建节点的前缀必须给出其站点",
     "a hosted prefix has no site of its own": "托管前缀没有自己的站点",
     "not of the form {}.number": "必须是 {}.数字 的形式",

@@ -188,7 +188,7 @@ REFUSED = {
     "long version": (_template(NAME, version="x" * 129), "version：str 的长度应 <= 128"),
     "prefix": (
         _template(NAME, prefix="88"),
-        "prefix：前缀由 2 到 8 段无前导零的十进制数组成,以点分隔",
+        "prefix：前缀由 2 到 8 段不超过 9 位的十进制数组成,以点分隔",
     ),
     "prefix elsewhere": (
         _template(NAME, prefix="88.709.911"),
