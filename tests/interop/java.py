@@ -53,7 +53,7 @@ def build(project: str, name: str, artifact: str, out: Path, *, optional: bool =
     """
     for tool in ("java", "javac", "mvn"):
         if shutil.which(tool) is None:
-            _cannot(f"{project}: no {tool} here", optional=optional)
+            cannot(f"{project}: no {tool} here", optional=optional)
     command = ["mvn", "--quiet", "--batch-mode", f"-Dout={out}", "compile"]
     command += ["dependency:copy-dependencies", "-DincludeScope=runtime"]
     # What was downloaded before is used without asking the network.
@@ -71,14 +71,14 @@ def build(project: str, name: str, artifact: str, out: Path, *, optional: bool =
             break
     else:
         words = _COLOUR.sub("", made.stdout).strip().partition("\n")[0]
-        _cannot(f"{project}: Maven cannot build it here: {words[:300]}", optional=optional)
+        cannot(f"{project}: Maven cannot build it here: {words[:300]}", optional=optional)
     (jar,) = (out / "dependency").glob(f"{artifact}-[0-9]*.jar")
     return Program(
         name, f"{out / 'classes'}{os.pathsep}{out / 'dependency'}{os.sep}*", client=jar.stem
     )
 
 
-def _cannot(reason: str, *, optional: bool) -> None:
+def cannot(reason: str, *, optional: bool) -> None:
     if REQUIRED and not optional:
         pytest.fail(reason)
     pytest.skip(reason)
