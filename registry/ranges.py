@@ -20,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
+from protocol.errors import Conflict, HandleExists, InvalidHandle, InvalidValue, NotFound
 from protocol.identifier import Identifier, check_registrable, fold
 from registry import audit, identifiers, prefixes
 from registry.schema import ranges
@@ -78,8 +78,12 @@ class Span:
         """Return the span from the suffix `first` to `last`. Raises InvalidValue, InvalidHandle."""
         ends = []
         for name, suffix in (("first", first), ("last", last)):
-            check_registrable(Identifier.of(prefix, suffix))
-            check_not_reserved(fold(suffix))
+            try:
+                check_registrable(Identifier.of(prefix, suffix))
+                check_not_reserved(fold(suffix))
+            except InvalidHandle as error:
+                error.field = name if error.field == "suffix" else error.field
+                raise
             digits = _NUMBER.search(suffix)
             if digits is None:
                 raise InvalidValue("a member of a range ends in a number", field=name)

@@ -52,7 +52,8 @@ async def sign_in(
     stored = None if account is None else account.password
     # No connection is held while the hash is worked out.
     if not await registry.passwords.verify(stored, password):
-        log.warning("sign_in_failed", name=name, source=source, request_id=request_id)
+        shown = name if name.isprintable() else ascii(name)
+        log.warning("sign_in_failed", name=shown, source=source, request_id=request_id)
         raise AuthenticationFailed("the name or the password is wrong")
     renewed = (
         await registry.passwords.renew(password) if passwords.is_outdated(stored or "") else None

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from protocol.errors import BodyTimeout, IdnodeError, MalformedRequest, TooLarge
+from protocol.identifier import unquote
 from registry.api import (
     accounts,
     docs,
@@ -64,7 +65,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
     trusted: where proxies are that are believed whom a request is from; see proxies.py.
     Other parts may add routes; these too get problem+json for what aiohttp itself refuses.
     """
-    middlewares: list[Middleware] = [_observe, _problems]
+    middlewares: list[Middleware] = [_observe, _problems, _unambiguous]
     if trusted:
         middlewares.insert(0, proxies.middleware(trusted))
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=middlewares)
@@ -198,6 +199,23 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         log.exception("request_failed", request_id=_id_of(request), path=request.rel_url.raw_path)
         detail = "the node failed; its log says more under this requestId"
         return problems.of_status(500, detail, request, _id_of(request))
+
+
+@web.middleware
+async def _unambiguous(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a target of the registry API that two readers could take for two things.
+
+    aiohttp leaves in a path what is not UTF-8 or no escape as it is, and takes the first of two
+    parameters of one name.
+    """
+    if request.path.startswith(API):
+        path = unquote(request.rel_url.raw_path)
+        if "\0" in path and not path.startswith(identifiers.PATH):  # which says it of the suffix
+            raise MalformedRequest("holds U+0000", field="path")
+        if len(set(request.query)) < len(request.query):
+            twice = next(name for name in request.query if len(request.query.getall(name)) > 1)
+            raise MalformedRequest("given twice", field=twice)
+    return await handler(request)
 
 
 def _id_of(request: web.Request) -> str:

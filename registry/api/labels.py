@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import web
 
-from protocol.errors import Busy, Conflict, InvalidValue
+from protocol.errors import Busy, Conflict, InvalidHandle, InvalidValue
 from protocol.identifier import Identifier
 from registry.api.bodies import labels as bodies
 from registry.api.identifiers import PATH, path_identifier
@@ -83,7 +83,10 @@ def _check_parts(body: bodies.NewLabels) -> None:
 
 def _selected(body: bodies.NewLabels) -> list[Identifier]:
     if body.range is not None:
-        return selection.members(body.range.prefix, body.range.first, body.range.last)
+        try:
+            return selection.members(body.range.prefix, body.range.first, body.range.last)
+        except InvalidHandle as error:
+            raise error.at("range") from None
     return selection.listed(body.identifiers or ())
 
 

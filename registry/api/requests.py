@@ -99,8 +99,8 @@ def read_query(request: web.Request, type_: type[T]) -> T:
     bearer(request)
     given = dict(request.query)
     for name, value in given.items():
-        if "\0" in value:
-            raise InvalidValue("holds U+0000", field=name)
+        if not value.isprintable():
+            raise InvalidValue("holds a character that cannot be printed", field=name)
     return convert(given, type_)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -61,6 +62,9 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     )
 
 
+_TITLES = ("identifier", "suffix", "ttl_column", "sheet")
+_TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
 NO_MAPPING = Mapping()
 
 
@@ -83,6 +87,7 @@ def check_mapping(mapping: Mapping, checker: Checker) -> None:
         )
     special = (mapping.identifier, mapping.suffix, mapping.ttl_column)
     titles = [title for title in (*special, *mapping.columns) if title is not None]
+    _check_direction(mapping)
     for title in titles:
         if titles.count(title) > 1:
             raise InvalidValue(f"the column {title!r} stands for two things", field="columns")
@@ -98,6 +103,14 @@ def check_mapping(mapping: Mapping, checker: Checker) -> None:
         taken[item.index] = member
     for target, text in mapping.constants.items():
         _check_constant(checker, target, text)
+
+
+def _check_direction(mapping: Mapping) -> None:
+    """Refuse titles that are shown in another order than they are written in."""
+    members = {name: getattr(mapping, name) or "" for name in _TITLES}
+    for member, text in (*members.items(), *(("columns", title) for title in mapping.columns)):
+        if _TURNING.search(text):
+            raise InvalidValue("holds a character that turns the direction of text", field=member)
 
 
 def _targets(mapping: Mapping) -> Iterator[tuple[str, str | int]]:

@@ -77,6 +77,8 @@ def _string(data: StringData) -> Rule:
     long = Breach("max_length", f"has more than {most} characters")
     matches = None
     if data.pattern is not None:
+        if not data.pattern.isprintable():
+            raise InvalidValue("holds a character that cannot be printed", field="pattern")
         try:
             matches = patterns.matcher(data.pattern)
         except InvalidValue as error:

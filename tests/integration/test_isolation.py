@@ -305,17 +305,22 @@ def _named(tenant: Tenant, what: str) -> str:
     return (named | {"suffix": "SN-1"} | tenant.ids)[what]
 
 
-async def _send(
-    node: Node, operation: tuple[str, str, str], own: Tenant, stranger: Tenant, token: str | None
-) -> tuple[int, str]:
-    name, method, path = operation
+def path_of(operation: tuple[str, str, str], own: Tenant) -> str:
+    """Return the path of an operation (name, method, path with parameters) aimed at `own`."""
+    name, _, path = operation
     case = CASES[name]
     for parameter in _PARAMETERS:
         if f"{{{parameter}}}" in path:
             value = _named(own, case.at.get(parameter, parameter))
             path = path.replace(f"{{{parameter}}}", value)
-    if case.query is not None:
-        path += case.query(own)
+    return path if case.query is None else path + case.query(own)
+
+
+async def _send(
+    node: Node, operation: tuple[str, str, str], own: Tenant, stranger: Tenant, token: str | None
+) -> tuple[int, str]:
+    name, method, _ = operation
+    case, path = CASES[name], path_of(operation, own)
     body = None if case.body is None else case.body(own, stranger)
     sent = {"json": body} if not isinstance(body, bytes | None) else {"data": body}
     headers = {key.replace("_", "-"): value for key, value in case.headers.items()}

@@ -43,6 +43,8 @@ SENTENCES = {
     "Not Found": "资源不存在",
     "missing": "缺少该字段",
     "unknown member": "未知字段",
+    "holds a character that turns the direction of text": "含有改变文字方向的字符",
+    "given twice": "重复给出",
     # What msgspec says of a body that is not of its type.
     "Expected `{}`, got `{}`": "类型应为 {},实际为 {}",
     "Expected `{}`": "类型应为 {}",
@@ -52,5 +54,6 @@ SENTENCES = {
     "Invalid enum value {}": "不是允许的取值:{}",
     "Invalid UUID": "不是有效的 UUID",
     "Invalid RFC3339 encoded datetime": "不是有效的 RFC 3339 时间",
+    "Invalid RFC3339 encoded date": "不是有效的 RFC 3339 日期",
     "Integer value out of range": "整数超出范围",
 }
