@@ -42,6 +42,7 @@ RELOADABLE = frozenset(
         "tls_key",
         "udp_responses_per_second",
         "udp_bytes_per_second",
+        "tcp_connections_per_source",
         "public_url",
         "label_font",
         "statistics_days",
@@ -94,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     handle_resolver: HandleServerAt | None = None
     udp_responses_per_second: Annotated[int, Meta(ge=0, le=10_000_000)] = 5000
     udp_bytes_per_second: Annotated[int, Meta(ge=0, le=10_000_000_000)] = 100_000
+    tcp_connections_per_source: Annotated[int, Meta(ge=0, le=10_000)] = 1000
     dns_port: Port = 5353
     toplevel_url: HttpUrl | None = None
     toplevel_token: Token | None = None

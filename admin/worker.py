@@ -139,6 +139,7 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         udp_responses_per_second=settings.udp_responses_per_second,
         udp_bytes_per_second=max(1, octets // settings.workers) if octets else 0,
+        tcp_connections=settings.tcp_connections_per_source,
     )
 
 

@@ -98,7 +98,7 @@ METRICS = (
         "idnode_tcp_refused",
         "Handle connections closed for want of room: too many, or they hold too much.",
         "counter",
-        (("reason", ("connections", "memory")),),
+        (("reason", ("connections", "idle", "source", "memory")),),
     ),
     Metric(
         "idnode_secrets_refused",

@@ -57,7 +57,8 @@ async def start_handle(
     """
     loop = asyncio.get_running_loop()
     endpoint = HandleEndpoint(service, row)
-    tcp = TcpServer(endpoint, shared_socket(socket.SOCK_STREAM, host, port))
+    listening = shared_socket(socket.SOCK_STREAM, host, port)
+    tcp = TcpServer(endpoint, listening, limits.tcp_connections)
     try:
         sock = shared_socket(socket.SOCK_DGRAM, host, tcp.port)
     except OSError:

@@ -1,4 +1,4 @@
-"""How much one source may have, where nothing has shown that it is who it says.
+"""How much one source may have of a worker's Handle server.
 
 Whoever sends requests over UDP with the address of a victim makes us send the victim more than it
 cost him. So what a source gets is counted: its answers, and the bytes by which they are longer than
@@ -28,11 +28,12 @@ class Limits:
     """What one source may have of a worker; 0: any number.
 
     udp_responses_per_second: answers. udp_bytes_per_second: bytes of them beyond AMPLIFICATION
-    times the bytes of their requests.
+    times the bytes of their requests. tcp_connections: open at once.
     """
 
-    udp_responses_per_second: int
-    udp_bytes_per_second: int
+    udp_responses_per_second: int = 0
+    udp_bytes_per_second: int = 0
+    tcp_connections: int = 0
 
 
 def source_of(host: str) -> str:

@@ -15,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import ValuesView
+from heapq import nsmallest
 from select import EPOLLIN, EPOLLOUT, epoll
 from time import perf_counter
 
@@ -27,12 +28,17 @@ from protocol.handle.envelope import SIZE, Envelope
 from protocol.handle.message import read_frame
 from resolver.handle.service import Login, Peer
 from resolver.transports.handle_endpoint import HandleEndpoint, refusal
+from resolver.transports.limits import source_of
 from resolver.transports.tally import Tally
 
 log = structlog.get_logger("idnode.tcp")
 
 IDLE_SECONDS = 60.0
 MAX_CONNECTIONS = 10_000
+"""Of a worker. When there are so many, those go that have been idle longest, for SPARED_SECONDS at
+least: whoever holds connections and does not use them keeps nobody out."""
+
+SPARED_SECONDS = 1.0
 MAX_PENDING = 64
 """Requests of one connection that wait for the long way; then nothing more is read from it."""
 
@@ -57,9 +63,14 @@ _RETRY_SECONDS = 1.0
 class TcpServer:
     """A worker's TCP socket and its connections."""
 
-    def __init__(self, endpoint: HandleEndpoint, sock: socket.socket) -> None:
-        """Listen on a bound, non-blocking socket. Raises OSError."""
+    def __init__(self, endpoint: HandleEndpoint, sock: socket.socket, per_source: int) -> None:
+        """Listen on a bound, non-blocking socket. Raises OSError.
+
+        per_source: connections that one source may have; 0: any number.
+        """
         self.endpoint = endpoint
+        self._per_source = per_source
+        self._sources: Counter[str] = Counter()  # connections, by source
         self.tally = Tally("tcp", endpoint.service.resolver.feed, endpoint.row)
         self._loop = asyncio.get_running_loop()
         self._socket = sock
@@ -100,7 +111,10 @@ class TcpServer:
     def forget(self, fd: int) -> None:
         """Take a connection off the list, before its descriptor is closed."""
         self.epoll.unregister(fd)
-        del self._connections[fd]
+        source = self._connections.pop(fd).source
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
 
     def hold(self, more: int) -> None:
         """Count bytes that a connection holds from now on; fewer if negative."""
@@ -118,8 +132,10 @@ class TcpServer:
                 sock, address = self._socket.accept()
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if len(self._connections) >= MAX_CONNECTIONS:
-                    self.endpoint.row.add("idnode_tcp_refused", "connections")
+                source = source_of(address[0])
+                refused = self._refuses(source)
+                if refused is not None:
+                    self.endpoint.row.add("idnode_tcp_refused", refused)
                     sock.close()
                     continue
                 self.epoll.register(sock.fileno(), EPOLLIN)
@@ -132,7 +148,24 @@ class TcpServer:
                 self._loop.remove_reader(self._socket.fileno())
                 self._retry = self._loop.call_later(_RETRY_SECONDS, self._listen)
                 return
-            self._connections[sock.fileno()] = _Connection(self, sock, address[0])
+            self._connections[sock.fileno()] = _Connection(self, sock, address[0], source)
+            self._sources[source] += 1
+
+    def _refuses(self, source: str) -> str | None:
+        """Return why no connection of this source is taken, None if it is."""
+        if self._per_source and self._sources[source] >= self._per_source:
+            return "source"
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._make_room()
+        return "connections" if len(self._connections) >= MAX_CONNECTIONS else None
+
+    def _make_room(self) -> None:
+        """Close connections that are idle, as many as may come in a turn: one look for all."""
+        latest = perf_counter() - SPARED_SECONDS
+        idle = (one for one in self.connections if one.active_at < latest and not one.waits_for_us)
+        for connection in nsmallest(_BATCH, idle, key=lambda one: one.active_at):
+            self.endpoint.row.add("idnode_tcp_refused", "idle")
+            connection.close()
 
     def _ready(self) -> None:
         """Serve the connections that have something to read, or room again for what is unsent."""
@@ -170,12 +203,14 @@ class _Connection:
     """One client.
 
     is_plain: whether a request that comes now is a whole one, and next to be answered.
+    source: whom it is counted for.
     held: bytes of requests and answers that are kept for it.
     active_at: when the last request came or the last answer went (perf_counter).
     """
 
-    def __init__(self, server: TcpServer, sock: socket.socket, address: str) -> None:
+    def __init__(self, server: TcpServer, sock: socket.socket, address: str, source: str) -> None:
         self._server = server
+        self.source = source
         self._endpoint = server.endpoint
         self._answer = server.endpoint.front.answer
         self._loop = asyncio.get_running_loop()
@@ -197,6 +232,11 @@ class _Connection:
         self.held = 0
         self.active_at = perf_counter()
         self._timer = self._loop.call_later(IDLE_SECONDS, self._look)
+
+    @property
+    def waits_for_us(self) -> bool:
+        """Whether it is our turn: to answer, and not the client's to take what is answered."""
+        return self.task is not None and self._writable.is_set()
 
     def received(self, data: bytes) -> int:
         """Answer what is plain and cached, and queue the rest behind it.
@@ -287,8 +327,7 @@ class _Connection:
 
     def _look(self) -> None:
         idle = perf_counter() - self.active_at
-        waits_for_us = self.task is not None and self._writable.is_set()
-        if idle >= IDLE_SECONDS and not waits_for_us:
+        if idle >= IDLE_SECONDS and not self.waits_for_us:
             self.close()
         else:
             self._timer = self._loop.call_later(max(1.0, IDLE_SECONDS - idle), self._look)

@@ -325,7 +325,7 @@ async def _worker(stack: contextlib.AsyncExitStack, url: str, node: Node) -> Non
     async with asyncio.timeout(20):
         while not resolver.ready:
             await asyncio.sleep(0.01)
-    server = await start_handle(service, row=row, host="127.0.0.1", port=0, limits=Limits(1000, 0))
+    server = await start_handle(service, row=row, host="127.0.0.1", port=0, limits=Limits(1000))
     stack.push_async_callback(server.stop, 1)
     node.services.append(service)
     node.servers.append(server)

@@ -137,9 +137,7 @@ async def node(database_url: str) -> AsyncIterator[Node]:
     async with asyncio.timeout(20):
         while not resolver.ready:
             await asyncio.sleep(0.01)
-    server = await start_handle(
-        service, row=row, host="127.0.0.1", port=0, limits=Limits(100_000, 0)
-    )
+    server = await start_handle(service, row=row, host="127.0.0.1", port=0, limits=Limits(100_000))
     yield Node(server, service, row)
     await server.stop(1)
     await resolver.close()
@@ -534,6 +532,76 @@ async def test_a_connection_beyond_the_limit_is_closed_and_the_others_go_on(
         assert decode_envelope(await reader.readexactly(SIZE)).request_id == 7
     other.close()
     writer.close()
+
+
+async def _connected(node: Node, host: str = "127.0.0.1") -> socket.socket:
+    """Connect from an address of this machine."""
+    client = socket.socket()
+    client.setblocking(False)
+    client.bind((host, 0))
+    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", node.port))
+    return client
+
+
+async def _opened(node: Node, count: int, host: str = "127.0.0.1") -> list[socket.socket]:
+    """Open connections, and wait until the node has them all."""
+    before = len(node.server._tcp.connections)
+    opened = [await _connected(node, host) for _ in range(count)]
+    async with asyncio.timeout(20):
+        while len(node.server._tcp.connections) < before + count:
+            await asyncio.sleep(0.01)
+    return opened
+
+
+async def _is_served(client: socket.socket) -> bool:
+    """Whether a question on a connection is answered, rather than the connection closed."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(20):
+        try:
+            await loop.sock_sendall(client, question().encode())
+            return bool(await loop.sock_recv(client, SIZE))
+        except ConnectionError:
+            return False
+
+
+async def test_a_source_that_has_its_connections_gets_no_more_and_others_do(node: Node) -> None:
+    server = node.server._tcp
+    server._per_source = 3
+    clients = await _opened(node, 3)
+    with await _connected(node) as fourth:
+        assert not await _is_served(fourth), "more connections than a source may have"
+    assert node.row.cells[slot("idnode_tcp_refused", "source")] == 1
+    clients += await _opened(node, 1, host="127.0.0.2")
+    assert all([await _is_served(client) for client in clients])
+    clients.pop(0).close()
+    async with asyncio.timeout(20):
+        while len(server.connections) > 3:
+            await asyncio.sleep(0.01)
+    clients += await _opened(node, 1)
+    assert await _is_served(clients[-1]), "one of its own was closed"
+    for client in clients:
+        client.close()
+    async with asyncio.timeout(20):
+        while server.connections:
+            await asyncio.sleep(0.01)
+    assert not server._sources, "nothing is kept of who has gone"
+
+
+async def test_when_there_are_too_many_connections_the_idle_ones_go(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "MAX_CONNECTIONS", 4)
+    idle, busy = await _opened(node, 2), await _opened(node, 2)
+    for connection in node.server._tcp.connections:
+        connection.active_at -= 2 * tcp.SPARED_SECONDS
+    assert all([await _is_served(client) for client in busy])
+    new = await _connected(node)
+    assert await _is_served(new)
+    assert all([await _is_served(client) for client in busy]), "it was in use"
+    assert not any([await _is_served(client) for client in idle])
+    assert node.row.cells[slot("idnode_tcp_refused", "idle")] == 2
+    for client in (*idle, *busy, new):
+        client.close()
 
 
 async def test_a_client_that_comes_when_descriptors_are_out_is_served_once_there_are_some(

@@ -336,7 +336,7 @@ async def bench(database_url: str) -> AsyncIterator[Bench]:
     async with asyncio.timeout(20):
         while not resolver.ready:
             await asyncio.sleep(0.01)
-    server = await start_handle(service, row=row, host="127.0.0.1", port=0, limits=Limits(0, 0))
+    server = await start_handle(service, row=row, host="127.0.0.1", port=0, limits=Limits())
     bench = Bench(server, Random(2641))
     yield bench
     bench.close()
