@@ -118,11 +118,16 @@ def partner(text: str, field: str = "partners") -> str:
 
 def group_name(text: str, field: str) -> str:
     """Return the name of a group, without ``group:``, if it may be one. Raises InvalidValue."""
-    if not _GROUP_NAME.fullmatch(text):
+    if not is_group_name(text):
         raise InvalidValue(
             "the name of a group has 1 to 64 of a-z, 0-9, and between these . _ -", field=field
         )
     return text
+
+
+def is_group_name(text: str) -> bool:
+    """Whether a group may have this name."""
+    return _GROUP_NAME.fullmatch(text) is not None
 
 
 def handle_of(text: str) -> str:

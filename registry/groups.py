@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from protocol.errors import Conflict, InvalidValue, MalformedRequest, NotFound
-from registry.access import GROUP, group_name, partner
+from registry.access import GROUP, group_name, is_group_name, partner
 from registry.identifiers import Condition
 from registry.principals import OPERATOR, STAFF
 from registry.schema import enterprises, identifier_version, partner_groups
@@ -143,6 +143,8 @@ def _owner(work: Work, enterprise_id: uuid.UUID | None, *roles: str, scope: str)
 
 
 async def _find(work: Work, owner: uuid.UUID, name: str) -> Record | None:
+    if not is_group_name(name):
+        return None
     query = sa.select(partner_groups).where(_groups.enterprise_id == owner, _groups.name == name)
     row: Record | None = (await work.connection.execute(query)).one_or_none()
     return row

@@ -19,7 +19,9 @@ from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from registry import access, admins
 from registry.access import ENTERPRISE, EVERYBODY, GROUP, Requester
 from registry.admins import Identity
+from registry.enterprises.status import APPROVED
 from registry.prefix_handles import owner_prefix
+from registry.prefixes import ACTIVE
 from registry.principals import STAFF, Principal
 from registry.schema import Name
 
@@ -38,9 +40,9 @@ _FACTS = sa.text(
     FROM (
         SELECT CAST(:names AS text[]) || ARRAY(
             SELECT '{ENTERPRISE}' || e.credit_code FROM enterprises AS e
-            WHERE e.status = 'active' AND e.id = coalesce(:enterprise_id, (
+            WHERE e.status = '{APPROVED}' AND e.id = coalesce(:enterprise_id, (
                 SELECT q.enterprise_id FROM prefixes AS q
-                WHERE q.prefix = :own_prefix AND q.status = 'active'))) AS names
+                WHERE q.prefix = :own_prefix AND q.status = '{ACTIVE}'))) AS names
     ) AS asker
     LEFT JOIN prefixes AS p ON p.prefix = :owner_prefix"""  # noqa: S608  only names of ours
 ).bindparams(

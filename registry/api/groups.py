@@ -9,6 +9,7 @@ from aiohttp import web
 from protocol.errors import MalformedRequest
 from protocol.identifier import Identifier, unquote
 from registry import groups, sharing
+from registry.access import is_group_name
 from registry.api.bodies import groups as bodies
 from registry.api.conditions import condition, unmodified
 from registry.api.requests import (
@@ -32,6 +33,8 @@ async def page(request: web.Request) -> web.Response:
     owner = _enterprise(request)
     kind = f"groups of {owner}"
     limit, after = page_limit(request), page_after(request, kind)
+    if after is not None and not is_group_name(after):
+        raise MalformedRequest("not a cursor of this list", field="cursor")
     async with open_work(request) as work:
         rows = await groups.page(work, owner, after=after, limit=limit + 1)
     rows, cursor = cut_page(rows, limit, kind, lambda row: row.name)

@@ -30,17 +30,27 @@ CREATE TEMPORARY TABLE import_rows (
 ) ON COMMIT DELETE ROWS
 """
 
-# A row that says what is registered already, but for the time, makes no new version.
-_MERGE = """
+
+def _merge(values: str) -> str:
+    """Return the statement that registers rows. values: what they say, in SQL.
+
+    A row that says what is registered already, but for the time, makes no new version.
+    """
+    return f"""
 INSERT INTO identifiers AS i (prefix, suffix_key, suffix, values, template)
 SELECT prefix, suffix_key, suffix, values, template FROM import_rows
 ON CONFLICT (prefix, suffix_key) DO UPDATE
-SET suffix = excluded.suffix, values = excluded.values, template = excluded.template
+SET suffix = excluded.suffix, values = {values}, template = excluded.template
 WHERE (i.suffix, i.template) IS DISTINCT FROM (excluded.suffix, excluded.template)
     OR (SELECT jsonb_agg(v - 'timestamp') FROM jsonb_array_elements(i.values) AS v)
         IS DISTINCT FROM
-        (SELECT jsonb_agg(v - 'timestamp') FROM jsonb_array_elements(excluded.values) AS v)
-"""
+        (SELECT jsonb_agg(v - 'timestamp') FROM jsonb_array_elements({values}) AS v)
+"""  # noqa: S608  only columns of ours
+
+
+_MERGE = _merge("excluded.values")
+_MERGE_TABLE = _merge("for_whom_before(i.values, excluded.values)")
+"""Cells say nothing of audiences: a value stays for whom it was."""
 
 # As `prefix_to_write` says it.
 _PREFIXES = """
@@ -160,7 +170,7 @@ async def _register(
         course.fresh = course.fresh and await _insert(connection, batch)
         if not course.fresh:
             await connection.copy_to_table("import_rows", source=_source(batch), columns=COLUMNS)
-            await connection.execute(_MERGE)
+            await connection.execute(_MERGE if job.format == "ndjson" else _MERGE_TABLE)
 
 
 async def _insert_all(connection: asyncpg.Connection, batch: Batch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.integration import access_support
+from tests.integration import access_support, import_support
 from tests.integration.access_support import Town, bearer, for_partners, private, proof
 from tests.integration.registry_client import Node
 from tests.integration.rest_support import Answer, value
@@ -294,6 +294,62 @@ async def test_what_says_nothing_of_partners_keeps_them(town: Town) -> None:
     assert await town.seen("SN-1", friend) == []
 
 
+async def test_an_enterprise_that_is_suspended_is_no_partner(town: Town) -> None:
+    await _register(town)
+    for step, expected in (("suspend", [1]), ("resume", [1, 2])):
+        path, reason = f"/enterprises/{town.friend.id}/{step}", {"reason": "under inquiry"}
+        status, answer, _ = await town.node.call("POST", path, town.node.operator, reason)
+        assert status == 200, answer
+        answer = await town.resolve("SN-1", proof(town.friend.identity))
+        if step == "suspend":  # its keys prove nothing, or it is nobody in particular
+            assert answer.status == 401 or [v["index"] for v in answer.json["values"]] == expected
+        else:
+            assert [v["index"] for v in answer.json["values"]] == expected
+
+
+async def test_cells_of_a_table_leave_values_to_those_whom_they_are_for(town: Town) -> None:
+    """A file that an ERP sends again must not open what has been closed meanwhile."""
+    await town.put(
+        "SN-1",
+        [
+            value(1, "https://pumps.example/1"),
+            for_partners(2, "old", town.friend.partner),
+            private(3, "old"),
+            value(4, "old", "NOTE"),
+        ],
+    )
+    prefix, key = town.owner.prefix, town.owner.key
+    header, cells = "suffix,1:URL,2:NOTE,3:NOTE,4:NOTE,5:NOTE", "SN-1,https://x.example,a,b,c,d"
+    query = f"?format=csv&prefix={prefix}"
+    done = await import_support.imported(town.node, key, f"{header}\n{cells}\n".encode(), query)
+    assert done["failed"] == 0, done
+    read = await town.resolve("SN-1", bearer(key), "?auth=true")
+    assert [one["data"]["value"] for one in read.json["values"]][1:] == list("abcd")
+    assert await town.seen("SN-1", None, "?auth=true") == [1, 4, 5]
+    assert await town.seen("SN-1", bearer(town.friend.key)) == [1, 2, 4, 5]
+    _, before, _ = await town.node.call("GET", f"/identifiers/{prefix}/SN-1", key)
+    await import_support.imported(town.node, key, f"{header}\n{cells}\n".encode(), query)
+    _, after, _ = await town.node.call("GET", f"/identifiers/{prefix}/SN-1", key)
+    assert after == before, "the same once more is no new version"
+
+
+async def test_an_export_as_ndjson_says_for_whom_values_are(town: Town) -> None:
+    await _register(town)
+    prefix, key = town.owner.prefix, town.owner.key
+    path = f"/identifiers/{prefix}/SN-1"
+    _, before, _ = await town.node.call("GET", path, key)
+    export = town.node.url(f"/exports/identifiers?prefix={prefix}")
+    headers = {"Authorization": f"Bearer {key}"}
+    async with town.node.client.get(export, headers=headers) as response:
+        file = await response.read()
+    assert (await town.node.call("DELETE", path, key))[0] == 204
+    done = await import_support.imported(town.node, key, file, "?format=ndjson")
+    assert done["failed"] == 0, done
+    _, after, _ = await town.node.call("GET", path, key)
+    for one, other in zip(before["values"], after["values"], strict=True):
+        assert one | {"timestamp": ""} == other | {"timestamp": ""}
+
+
 async def test_a_suspended_prefix_shows_its_partners_nothing(town: Town) -> None:
     await _register(town)
     path = f"/prefixes/{town.owner.prefix}/suspend"
@@ -320,6 +376,8 @@ _BAD = [
     ({"audience": "partners", "partners": ["2147483648:0.NA/88.118"]}, "access.partners[0]"),
     ({"audience": "partners", "partners": ["1:" + "x" * 600]}, "access.partners[0]"),
     ({"audience": "partners", "partners": ["1:88.1/\u202e"]}, "access.partners[0]"),
+    ({"audience": "partners", "partners": ["1:88.1/a b\t"]}, "access.partners[0]"),
+    ({"audience": "partners", "partners": ["enterprise:"]}, "access.partners[0]"),
 ]
 
 

@@ -73,6 +73,16 @@ async def test_what_is_no_group_is_refused_by_its_field(
     assert (status, problem["field"]) == (422, field), problem
 
 
+@pytest.mark.parametrize("name", ["%00", "%ff", "A", "%20", "x" * 300, "%2e%2e%2f", "%e2%80%ae"])
+async def test_no_group_has_a_name_that_none_can_have(
+    node: Node, works: tuple[str, str], name: str
+) -> None:
+    key, _ = works
+    for method in ("GET", "DELETE"):
+        assert (await node.call(method, f"/groups/{name}", key))[0] == 404
+    assert (await node.call("PUT", f"/groups/{name}", key, {"members": []}))[0] in (404, 422)
+
+
 async def test_whose_groups(node: Node, works: tuple[str, str]) -> None:
     key, _ = works
     body: dict[str, Any] = {"members": []}
