@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from protocol.errors import StoreUnavailable
+from registry.waking import Waker
 
 HEAD = "head"
 
@@ -63,6 +64,7 @@ class Database:
         )
         self._pool: asyncpg.Pool | None = None
         self._pool_lock = asyncio.Lock()
+        self.waker = Waker(self.pool)
 
     async def connection(self) -> asyncpg.Connection:
         """Open a connection of its own, outside both pools. Raises what asyncpg raises."""
@@ -119,6 +121,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self.waker.close()
         await self.engine.dispose()
         pool, self._pool = self._pool, None
         if pool is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from registry import audit
+from registry import audit, waking
 from registry.schema import audit_log, identifiers, prefixes
 
 _values = identifiers.c["values"]
@@ -67,7 +67,7 @@ def _target_statement() -> sa.Select[Any]:
     )
     held = (there.c.version, there.c.values_, there.c.template, in_range.c.member)
     writer = audit.naming(sa.bindparam("by_actor", type_=sa.Text))
-    return sa.select(owner, *held, writer).select_from(
+    return sa.select(owner, *held, writer, waking.by_writer()).select_from(
         owner.outerjoin(there, sa.true()).outerjoin(in_range, sa.true())
     )
 

@@ -129,6 +129,8 @@ async def _work(
         yield current
     for prefix, suffix_keys in current._changes:
         registry.changed(prefix, suffix_keys)
+    if current._changes:
+        registry.database.waker.wake()
 
 
 def check_text(value: str, field: str, *, maximum: int) -> str:

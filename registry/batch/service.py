@@ -17,7 +17,7 @@ from protocol.errors import (
     IdnodeError,
     InvalidValue,
 )
-from registry import audit, identifiers
+from registry import audit, identifiers, waking
 from registry.batch import statements, writing
 from registry.batch.model import (
     MAX_PREFIXES,
@@ -149,7 +149,13 @@ async def _hold_prefixes(work: Work, course: Course) -> None:
             f"a batch writes under at most {MAX_PREFIXES} prefixes", field="operations"
         )
     # The prefix of the node itself is not registered: it is asked for as any, and has no state.
-    asked = {"prefixes": sorted(under), "writer": audit.WRITER, "actor": work.principal.actor}
+    asked = {
+        "prefixes": sorted(under),
+        "writer": audit.WRITER,
+        "actor": work.principal.actor,
+        "wakes": waking.SETTING,
+        "by_writer": waking.WRITER,
+    }
     rows = await work.connection.execute(statements.OWNERS, asked)
     found = {row.prefix: row for row in rows}
     for owner, items in sorted(under.items(), key=lambda entry: entry[1][0].position):

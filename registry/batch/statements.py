@@ -23,7 +23,7 @@ _COLUMNS = (
 OWNERS = sa.text(
     """
     SELECT q.prefix, owner.enterprise_id, owner.hosting, owner.status,
-        set_config(:writer, :actor, true)
+        set_config(:writer, :actor, true), set_config(:wakes, :by_writer, true)
     FROM unnest(CAST(:prefixes AS text[])) AS q (prefix)
     LEFT JOIN LATERAL prefix_to_write(q.prefix) AS owner ON true"""
 ).columns(
@@ -34,7 +34,7 @@ OWNERS = sa.text(
 )
 """Locks the state of each prefix, in the order given, and says what it is; see migration 0004.
 
-Names the writer, too: see registry/audit.py."""
+Names the writer, too, who wakes readers: see registry/audit.py and registry/waking.py."""
 
 LOCK = sa.text(
     f"""
