@@ -26,6 +26,7 @@ from resolver.client.steps import Endpoint
 from resolver.handle.elsewhere import MAX_AT_ONCE, MAX_TTL, Address, Elsewhere
 from resolver.site import make_site
 from tests.integration import rest_support
+from tests.integration.access_support import for_partners
 from tests.integration.handle.connection import connected
 from tests.integration.handle_support import (
     OTHER_RSA,
@@ -128,6 +129,27 @@ async def test_an_identity_kept_elsewhere_administers_here(pair: Pair) -> None:
     assert actors == [(f"handle:{pair.agent.identity}",)]
     any_key = Actor(Identity(0, pair.agent.identity.handle), OTHER_RSA)
     assert await pair.create(any_key, "F") == OK, "index 0 is any of its public keys"
+
+
+async def test_an_identity_kept_elsewhere_is_a_partner_here(pair: Pair) -> None:
+    pair.ask_at(pair.there.servers[0].port)
+    prefix, token = await pair.there.enterprise(3)
+    body = {"values": [public_key(300, OTHER_RSA), public_key(301, RSA)]}
+    status, answer, _ = await pair.there.http.call("PUT", f"/identifiers/{prefix}/G", token, body)
+    assert status == 201, answer
+    guest = Actor(Identity(300, f"{prefix}/G"), OTHER_RSA)
+    note = for_partners(2, "for the guest", str(guest.identity))
+    name, call = f"{pair.prefix}/P", pair.here.http.call
+    body = {"values": [rest_support.value(1, "https://pumps.example/1"), note]}
+    status, answer, _ = await call("PUT", f"/identifiers/{name}", pair.here.http.operator, body)
+    assert status == 201, answer
+    flags = OpFlag.AUTHORITATIVE
+    for actor, expected in (
+        (guest, [1, 2]),
+        (Actor(Identity(301, f"{prefix}/G"), RSA), [1]),
+    ):
+        (answer,) = await pair.here.do(actor, OpCode.RESOLUTION, ResolutionRequest(name), flags)
+        assert [one.index for one in answer.body.values] == expected, actor.identity
 
 
 async def test_in_a_session_they_prove_themselves_once(pair: Pair) -> None:
