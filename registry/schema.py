@@ -82,6 +82,38 @@ enterprise_steps = sa.Table(
 )
 """How an enterprise came to its state: who took which step when, and why."""
 
+attachments = sa.Table(
+    "attachments",
+    metadata,
+    sa.Column(
+        "enterprise_id", pg.UUID(as_uuid=True), sa.ForeignKey("enterprises.id"), primary_key=True
+    ),
+    sa.Column(
+        "id", pg.UUID(as_uuid=True), primary_key=True, server_default=sa.func.gen_random_uuid()
+    ),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("media_type", Text, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("sha256", Bytes, nullable=False),
+    sa.Column("actor", Text, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+
+attachment_chunks = sa.Table(
+    "attachment_chunks",
+    metadata,
+    sa.Column("enterprise_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("attachment_id", pg.UUID(as_uuid=True), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("data", Bytes, nullable=False),
+    sa.ForeignKeyConstraint(
+        ("enterprise_id", "attachment_id"),
+        ("attachments.enterprise_id", "attachments.id"),
+        ondelete="CASCADE",
+    ),
+)
+"""The content of attachments, in pieces."""
+
 accounts = sa.Table(
     "accounts",
     metadata,

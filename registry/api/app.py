@@ -16,6 +16,7 @@ from protocol.errors import BodyTimeout, IdnodeError, MalformedRequest, TooLarge
 from protocol.identifier import unquote
 from registry.api import (
     accounts,
+    attachments,
     docs,
     enterprises,
     exports,
@@ -72,6 +73,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
     app[REGISTRY] = registry
     app[identifier_batches.PLACES] = asyncio.Semaphore(identifier_batches.MAX_AT_ONCE)
     app[exports.PLACES] = asyncio.Semaphore(exports.MAX_AT_ONCE)
+    app[attachments.PLACES] = asyncio.Semaphore(attachments.AT_ONCE)
     app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
     writers = app[identifiers.GROUPS] = Groups(registry)
     app.on_cleanup.append(lambda _: writers.close())
@@ -79,6 +81,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
     for resource in (
         accounts,
         enterprises,
+        attachments,
         keys,
         prefixes,
         templates,

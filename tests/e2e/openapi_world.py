@@ -64,6 +64,9 @@ class _Works:
         at = f"/enterprises/{self.id}"
         self.key = _made(node, f"{at}/keys")["key"]
         self.key_id = _made(node, f"{at}/keys", {"label": "another"})["id"]
+        licence = f"{at}/attachments?name=licence.pdf"
+        pdf = b"%PDF-1.7\n%%EOF\n"
+        self.attachment = _made(node, licence, pdf, content_type="application/pdf")["id"]
         people = {"role": "administrator", "enterprise_id": self.id, "password": PASSWORD}
         name = f"admin.{number}"
         self.account = _made(node, "/accounts", people | {"name": f"clerk.{number}"})["id"]
@@ -103,6 +106,7 @@ class _Works:
         """Return values by the names of parameters and members."""
         identifiers = [f"{self.prefix}/SN-1", f"{self.prefix}/SN-2", f"{self.prefix}/R-3"]
         return {
+            "attachment_id": [self.attachment],
             "accounts id": [self.account],
             "enterprises id": [self.id],
             "imports id": [self.import_id],

@@ -19,6 +19,7 @@ SECRET = "the secret of identity number 301"
 TEMPLATE = "goods"
 MAPPING = "erp"
 GROUP = "suppliers"
+PDF = b"%PDF-1.7\n%%EOF\n"
 ITEM = {"index": 2000, "type": "NAME", "name": "名称", "data": {"kind": "string"}}
 
 
@@ -80,6 +81,13 @@ async def make(node: Node, number: int) -> Tenant:
         },
     )
     await _made(node, session["token"], f"/accounts/{clerk['id']}/password-reset", None)
+    licence = await _made(
+        node,
+        session["token"],
+        f"{at}/attachments?name={mark}.pdf",
+        PDF + mark.encode(),
+        Content_Type="application/pdf",
+    )
     prefix = await node.prefix(enterprise["id"], key["key"])
     wish = {"enterprise_id": enterprise["id"], "hosting": "hosted"}
     pending = (await _made(node, key["key"], "/prefixes", wish))["prefix"]
@@ -102,6 +110,7 @@ async def make(node: Node, number: int) -> Tenant:
         "staff account": staff["id"],
         "staff key": night["id"],
         "account": clerk["id"],
+        "attachment_id": licence["id"],
         "own account": account["id"],
         "key": other["id"],
         "import": import_id,

@@ -21,7 +21,7 @@ from registry.database import Database
 from registry.tenancy import ROLE
 from tests.integration import log_support, rest_support, tenants
 from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_code, running
-from tests.integration.tenants import ITEM, PASSWORD, Tenant
+from tests.integration.tenants import ITEM, PASSWORD, PDF, Tenant
 
 Body = Callable[[Tenant, Tenant], Any]
 """Takes the enterprise aimed at and the stranger."""
@@ -140,6 +140,15 @@ CASES: dict[str, Case] = {
     "suspendEnterprise": Case(_ENTERPRISE, _reason),
     "resumeEnterprise": Case(_ENTERPRISE),
     "closeEnterprise": Case(_ENTERPRISE, _reason),
+    "addAttachment": Case(
+        _ENTERPRISE,
+        lambda own, stranger: PDF,
+        query=lambda own: f"?name={own.mark}.pdf",
+        headers={"Content_Type": "application/pdf"},
+    ),
+    "listAttachments": Case(_ENTERPRISE),
+    "getAttachment": Case(_ENTERPRISE),
+    "deleteAttachment": Case(_ENTERPRISE),
     "listIndustries": Case(refused=_OWN_ONLY, control=None),
     "listRegions": Case(refused=_OWN_ONLY, control=None),
     "issueKey": Case(_ENTERPRISE),
@@ -276,6 +285,7 @@ async def node(database: Database) -> AsyncIterator[Node]:
 
 _PARAMETERS = (
     "id",
+    "attachment_id",
     "key_id",
     "user_id",
     "prefix",
@@ -455,6 +465,7 @@ async def test_no_handle_identity_reaches_another_enterprise(node: Node, tmp_pat
                 path = path.replace(key, value)  # noqa: PLW2901
             path = path.replace("{id}", own.enterprise).replace("{key_id}", own.ids["key"])  # noqa: PLW2901
             path = path.replace("{user_id}", own.ids["snms user"])  # noqa: PLW2901
+            path = path.replace("{attachment_id}", own.ids["attachment_id"])  # noqa: PLW2901
             path = path.replace("{template}", own.ids["template"]).replace("{version}", "1")  # noqa: PLW2901
             path = path.replace("{group}", own.ids["group"])  # noqa: PLW2901
             path = path.replace("{kind}", own.ids["kind"]).replace("{target}", own.ids["target"])  # noqa: PLW2901

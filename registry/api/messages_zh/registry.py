@@ -48,5 +48,16 @@ SENTENCES = {
         "本节点不开放自助备案,请联系运营人员登记"
     ),
     "too many enterprises were filed lately; come again later": "近期备案次数过多,请稍后再试",
+    'the name of a file has none of / \\ : * ? " < > | in it, no two dots in a row, and no dot'
+    " at an end": '文件名不能含有 / \\ : * ? " < > |,不能有连续的点,首尾不能是点',
+    "the name of such a file ends with {}": "此类文件的文件名须以 {} 结尾",
+    "an attachment has at most {} bytes": "附件最大 {} 字节",
+    "the file does not begin like {}": "文件内容不是 {} 格式",
+    "the file does not end as it should: it is cut short": "文件不完整:结尾缺失",
+    "there are {} attachments already: delete some first": "已有 {} 个附件,请先删除一部分",
+    "no attachment {}": "附件 {} 不存在",
+    "name the file: ?name=licence.pdf": "请给出文件名:?name=licence.pdf",
+    "the body must be {}": "请求体须为 {}",
+    "the node takes as many attachments as it does at once": "节点正在处理的附件已达上限",
     "too many filings wait for a decision; come again later": "待审核的备案过多,请稍后再试",
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from registry.api.bodies import enterprises as bodies
 from registry.api.bodies.prefixes import StepReason
-from registry.api.operations import keys
+from registry.api.operations import attachments, keys
 from registry.api.operations.common import PAGE, POST
 from registry.api.operations.model import Answers, Operation, Parameter
 
 TAG = ("Enterprises and keys", "企业与密钥")
 
 PARAMETERS = {
+    **attachments.PARAMETERS,
     "enterprise_status": Parameter(
         "query",
         "Only enterprises in this state",
@@ -168,6 +169,7 @@ OPERATIONS = (
         "/api/v1/industries", "listIndustries", "Industries (GB/T 4754-2017)", "国民经济行业代码"
     ),
     _codes("/api/v1/regions", "listRegions", "Regions (GB/T 2260)", "行政区划代码"),
+    *attachments.OPERATIONS,
     *keys.of(
         "/api/v1/enterprises",
         "",
