@@ -29,6 +29,16 @@ JSON_FORMAT = {
 }
 """Which JSON format the data of a predefined type has."""
 
+SITE_TYPES = ("HS_SITE", "HS_SITE.6")
+PREFIX_SITE_TYPES = ("HS_SITE.PREFIX", "HS_NA_DELEGATE")
+"""Of these, the site serves not the prefix itself but what is derived from it."""
+
+SERVICE, PREFIX_SERVICE = "HS_SERV", "HS_SERV.PREFIX"
+"""Likewise, by the name of a service: an identifier whose own values of the types say where."""
+
+PLACE_TYPES = (*SITE_TYPES, SERVICE)
+PREFIX_PLACE_TYPES = (*PREFIX_SITE_TYPES, PREFIX_SERVICE)
+
 _INTERFACE_PROTOCOLS = ("UDP", "TCP", "HTTP", "HTTPS")
 _HASH_BY_ALL = 2
 _MAX_ENTRIES = 1024

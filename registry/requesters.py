@@ -28,7 +28,12 @@ from registry.schema import Name
 SCOPE = "identifiers:read"
 """What a key must be good for to see more than everybody."""
 
-_NOT_ALLOWED = (ResponseCode.INVALID_ADMIN, ResponseCode.INSUFFICIENT_PERMISSION)
+_NOT_ALLOWED = (
+    ResponseCode.INVALID_ADMIN,
+    ResponseCode.INSUFFICIENT_PERMISSION,
+    # Nothing of it is here to be seen; where it is instead, everybody may hear.
+    ResponseCode.SERVER_NOT_RESPONSIBLE,
+)
 
 # An identity is of an enterprise if it is a key in the prefix handle: those are the enterprise's
 # own, while identities under a prefix may be anybody's to whom it has given one.

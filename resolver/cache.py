@@ -41,14 +41,14 @@ _SECOND_CHANCES = 64
 class Prefix:
     """A prefix that resolves. `live` turns false for good when anything about it changes.
 
-    site: the HS_SITE record of the node that a delegated prefix is served by; None: served here.
+    elsewhere: of a delegated prefix the HS_SITE or HS_SERV that says where; None: served here.
     cells: where answers under it are counted, by outcome; the first are those that were found.
     """
 
-    __slots__ = ("cells", "live", "site")
+    __slots__ = ("cells", "elsewhere", "live")
 
-    def __init__(self, site: bytes | None, cells: Cells | None = None) -> None:
-        self.site = site
+    def __init__(self, elsewhere: HandleValue | None, cells: Cells | None = None) -> None:
+        self.elsewhere = elsewhere
         self.live = True
         self.cells = cells or CountFile.in_memory(0, capacity=1).cells("")
 

@@ -31,6 +31,7 @@ from registry.statistics import NOWHERE
 from registry.statistics.counter import INDEX, Counter
 from resolver.cache import Answer, Cache, Prefix
 from resolver.feed import Feed
+from resolver.referrals import Referral, below, handle_above
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ RESULTS = {
     ResponseCode.HANDLE_NOT_FOUND: "not_found",
     ResponseCode.SERVER_NOT_RESPONSIBLE: "not_found",
     ResponseCode.SERVICE_REFERRAL: "referral",
+    ResponseCode.PREFIX_REFERRAL: "referral",
     ResponseCode.INVALID_HANDLE: "invalid",
     ResponseCode.PROTOCOL_ERROR: "invalid",
     ResponseCode.SERVER_BUSY: "unavailable",
@@ -60,17 +62,6 @@ RESULTS = {
 
 class PrefixNotServed(HandleNotFound):
     """The prefix would be this node's to serve: it is suspended, not approved or not registered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Referral:
-    """The prefix is delegated: ask the enterprise node at `site` (bytes of an HS_SITE value)."""
-
-    site: bytes
-
-    def values(self) -> list[HandleValue]:
-        """Return the one value that says so."""
-        return [HandleValue(index=SITE_INDEX, type="HS_SITE", data=self.site)]
 
 
 @dataclass(eq=False, slots=True)
@@ -158,7 +149,7 @@ class Resolver:
     async def resolve(
         self, identifier: Identifier, *, authoritative: bool = False
     ) -> Answer | Referral:
-        """Return the answer, or the referral where the prefix is delegated.
+        """Return the answer, or the referral where another node has it (resolver/referrals.py).
 
         authoritative: ask the database even if the answer is in memory.
         Raises HandleNotFound, ServerNotResponsible, StoreUnavailable.
@@ -168,12 +159,28 @@ class Resolver:
             known = self._from_memory(identifier, key)
             if known is not None:
                 return known
+        above = handle_above(identifier, self._node_prefix)
+        if above is not None:
+            return await self._below(identifier, above, authoritative=authoritative)
         self.row.add("idnode_cache_requests", "miss")
         flying = self._flying.get(key) if not authoritative else None
         flight = flying[-1] if flying else None
         if flight is None or flight.dirty:
             flight = self._waiting.get(key) or self._take_off(identifier, key)
         return await asyncio.shield(flight.result)
+
+    async def _below(
+        self, identifier: Identifier, above: Identifier, *, authoritative: bool
+    ) -> Referral:
+        """Return where an identifier is whose prefix derives from the one with handle `above`."""
+        try:
+            found = await self.resolve(above, authoritative=authoritative)
+        except HandleNotFound:
+            found = None
+        referral = below(found) if isinstance(found, Answer) else None
+        if referral is None:
+            raise self._not_found(identifier, served=False)
+        return referral
 
     def _from_memory(self, identifier: Identifier, key: str) -> Answer | Referral | None:
         octets = key.encode()
@@ -183,9 +190,9 @@ class Resolver:
             self.row.add("idnode_cache_requests", outcome)
             return answer
         prefix = self.cache.prefixes.get(identifier.prefix_key)
-        if prefix is not None and prefix.site is not None:
+        if prefix is not None and prefix.elsewhere is not None:
             self.row.add("idnode_cache_requests", "hit")
-            return Referral(prefix.site)
+            return Referral((prefix.elsewhere,))
         if self.cache.is_absent(octets):
             self.row.add("idnode_cache_requests", "negative_hit")
             # A prefix that is served is known as long as a name is known not to be under it.
@@ -278,8 +285,8 @@ class Resolver:
         values = row.values
         if prefix is not None and is_prefix_handle:
             values = _beside(self._site_values(prefix), values)
-        elif prefix is not None and prefix.site is not None:
-            return Referral(prefix.site)
+        elif prefix is not None and prefix.elsewhere is not None:
+            return Referral((prefix.elsewhere,))
         if prefix is None or (row.suffix is None and not values):
             if keep:
                 self.cache.put_absent(octets)
@@ -295,19 +302,22 @@ class Resolver:
         # The node's own prefix is not registered.
         if name != self._node_prefix and row.status != ACTIVE:
             return None
-        site = typed.site_from_json(row.site) if row.hosting == DELEGATED else None
+        elsewhere = None
+        if row.hosting == DELEGATED:
+            elsewhere = HandleValue(SITE_INDEX, "HS_SITE", typed.site_from_json(row.site))
         known = self.cache.prefixes.get(name)
-        if known is not None and keep and known.site == site:
+        if known is not None and keep and known.elsewhere == elsewhere:
             return known
-        prefix = Prefix(site, self.counter.cells(name))
+        prefix = Prefix(elsewhere, self.counter.cells(name))
         if keep:
             self.cache.put_prefix(name, prefix)
         return prefix
 
     def _site_values(self, prefix: Prefix) -> list[HandleValue]:
         """Return where the identifiers of a prefix are served: at its own site, or here."""
-        site = prefix.site or self._site
-        return [] if site is None else [HandleValue(SITE_INDEX, "HS_SITE", site)]
+        if prefix.elsewhere is not None:
+            return [prefix.elsewhere]
+        return [] if self._site is None else [HandleValue(SITE_INDEX, "HS_SITE", self._site)]
 
     def forget(self, prefix: str, suffix_keys: Sequence[str] | None) -> None:
         """Forget what has changed: these canonical suffixes, or all under the prefix."""

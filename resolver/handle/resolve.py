@@ -15,7 +15,8 @@ from registry.access import together
 from resolver.handle import restricted
 from resolver.handle.service import Handler, HandleService, Peer
 from resolver.handle.sessions import conceal
-from resolver.lookup import PrefixNotServed, Referral
+from resolver.lookup import PrefixNotServed
+from resolver.referrals import Referral
 
 
 async def resolve(service: HandleService, message: Message, peer: Peer) -> list[Message]:
@@ -40,7 +41,7 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
         if flags & OpFlag.DO_NOT_REFER:
             raise HandleNotFound(f"{identifier} is served elsewhere")
         referral = ReferralResponse(values=tuple(found.values()))
-        return [service.reply(message, referral, code=ResponseCode.SERVICE_REFERRAL)]
+        return [service.reply(message, referral, code=found.code)]
     public = found.values()
     if flags & OpFlag.PUBLIC_ONLY:
         return [values_reply(service, message, request, public)]

@@ -18,7 +18,8 @@ from registry.access import together
 from registry.relations.links import Link
 from registry.relations.model import CONTAINS, DERIVED_FROM, PART_OF, REPLACED_BY
 from resolver.links import Links
-from resolver.lookup import RESULTS, Referral, Resolver
+from resolver.lookup import RESULTS, Resolver
+from resolver.referrals import Referral
 from resolver.transports import page, rest_body
 from resolver.transports.accept import choose
 from resolver.transports.query import Query
@@ -144,7 +145,7 @@ async def _handles(resolver: Resolver, request: web.Request, private: Private | 
         if query.flag("doNotRefer"):
             raise HandleNotFound(f"{identifier} is served elsewhere", field="identifier")
         values = found.values()
-        code, status = ResponseCode.SERVICE_REFERRAL, _REFERRAL_STATUS
+        code, status = found.code, _REFERRAL_STATUS
     else:
         values = together(found.values(), hidden or ())
         code, status = ResponseCode.SUCCESS, 200
@@ -210,7 +211,7 @@ async def _resolve(
     known = not isinstance(found, Referral)
     values = together(found.values(), hidden or () if known else ())
     stale = not resolver.feed.fresh
-    code = ResponseCode.SUCCESS if known else ResponseCode.SERVICE_REFERRAL
+    code = found.code if isinstance(found, Referral) else ResponseCode.SUCCESS
     if not values:
         code = ResponseCode.VALUES_NOT_FOUND
     status = 200 if known else _REFERRAL_STATUS

@@ -18,7 +18,8 @@ from registry.database import Database
 from registry.metrics import private_row, slot
 from resolver import lookup
 from resolver.cache import Answer
-from resolver.lookup import Referral, Resolver
+from resolver.lookup import Resolver
+from resolver.referrals import Referral
 
 NAME = Identifier.parse("88.118.35/SN-1")
 SITE = {

@@ -65,3 +65,29 @@ async def test_who_writes_hears_that_the_prefix_is_not_served_here(
         not_here(await front.ask("GET", f"/api/handles?prefix={OTHER}", auth=auth))
     held = await front.sql.fetchval("SELECT count(*) FROM identifiers WHERE prefix = $1", OTHER)
     assert held == 0
+
+
+async def test_derived_prefixes_are_referred_whoever_asks(front: Front) -> None:
+    place = {"index": 7, "type": "HS_SITE.PREFIX", "data": {"format": "site", "value": SITE}}
+    own = f"/api/handles/0.NA/{PREFIX}?index=7"
+    assert (await front.ask("PUT", own, [place], basic())).status == 201
+    below = {f"{PREFIX}.5/X": 303, f"0.NA/{PREFIX}.5": 303, f"{OTHER}.5/X": 302}
+    for auth in (None, basic()):
+        for name, code in below.items():
+            answer = await front.ask("GET", f"/api/handles/{name}", auth=auth)
+            assert (answer.status, answer.code, answer.json["handle"]) == (300, code, name)
+            (shown,) = answer.json["values"]
+            assert shown["type"] == {302: "HS_SITE", 303: "HS_SITE.PREFIX"}[code]
+            assert shown["data"]["value"]["servers"][0]["address"] == "192.0.2.7"
+            stay = await front.ask("GET", f"/api/handles/{name}?doNotRefer", auth=auth)
+            assert (stay.status, stay.code) == (404, 100), name
+    resolved = await front.ask("GET", f"/resolve/{PREFIX}.5/X", Accept="application/json")
+    assert (resolved.status, resolved.code) == (300, 303)
+    page = await front.ask("GET", f"/resolve/{PREFIX}.5/X", Accept="text/html")
+    assert b"HS_SITE.PREFIX" in page.body
+    gone = await front.ask("DELETE", own, auth=basic())
+    assert gone.status == 200, gone.body
+    assert (await front.ask("GET", f"/api/handles/{PREFIX}.5/X")).status == 404
+    body = {"values": [value(1, "https://a.example")]}
+    refused = await front.ask("PUT", f"/api/handles/{PREFIX}.5/X", body, basic())
+    assert (refused.status, refused.code) == (400, 301), "it is written where it is served"

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from protocol.values import HandleValue
 from resolver import cache as cache_module
 from resolver.cache import ABSENT_SECONDS, Answer, Cache, Prefix
 
@@ -158,5 +159,5 @@ def test_a_prefix_that_is_read_anew_ends_the_answers_under_the_old_one() -> None
     hosted = Prefix(None)
     cache.put_prefix("88.118.1", hosted)
     cache.put(key, Answer(b"3\r\n\r\nabc", key, hosted))
-    cache.put_prefix("88.118.1", Prefix(b"elsewhere"))
+    cache.put_prefix("88.118.1", Prefix(HandleValue(1, "HS_SERV", b"88.118.2/NODE")))
     assert cache.get(key) is None
