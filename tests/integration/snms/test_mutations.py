@@ -65,7 +65,7 @@ STRANGE: list[Any] = [
     {"": ""},
     {"handle": {"handle": {}}},
 ]
-SEEDS, CHANGES_EACH = 12, 40
+SEEDS, CHANGES_EACH = 6, 60
 REASONED = {1, -1, -2, -3}
 
 
@@ -107,16 +107,16 @@ def _changed(chance: random.Random, body: Any) -> Any:
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_whatever_is_sent_is_answered_with_a_reason(node: Node, seed: int) -> None:
     chance = random.Random(seed)
-    prefixes = ("88.1021.150", "88.101.42", "86.709.612", "88.101.5")
+    prefixes = ("88.1021.150", "88.101.0042", "86.709.612", "88.101.5")
     enterprise_id, key = await support.enterprise(node, 1, *prefixes)
     await support.template(node, "88.1021.150", key, "1.0", "name")
-    await support.template(node, "88.101.42", key, "1.0.0", "URL", "URL2")
+    await support.template(node, "88.101.0042", key, "1.0.0", "URL", "URL2")
     await support.user(node, enterprise_id)
     client = await Client(node).sign_in()
     for _ in range(CHANGES_EACH):
         request = chance.choice(REQUESTS)
         body = _changed(chance, request["body"])
-        raw = json.dumps(body).replace("88.101.0042", "88.101.42").encode()
+        raw = json.dumps(body).encode()
         http, answer = await client.ask(request["method"], request["path"], raw)
         told = (seed, request["method"], request["path"], raw[:500], answer)
         assert http == 200, told
