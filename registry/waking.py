@@ -26,7 +26,7 @@ log = structlog.get_logger("idnode.registry")
 SETTING, WRITER = "idnode.wakes", "writer"
 """Setting of a transaction, and what it says where the triggers shall not NOTIFY."""
 
-PAUSE = 0.005
+PAUSE = 0.02
 """Seconds between two NOTIFYs of one process: what comes in between is told by the next."""
 
 _CLOSE_SECONDS = 1.0

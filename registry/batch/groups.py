@@ -9,6 +9,7 @@ acknowledged after the commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ WITHIN = 1.0
 one of them needs: the others shall not wait for that, each is done alone then."""
 
 
+GATHERING = 0.005
+"""Seconds for which the next transaction waits, at the longest, for as many as the last one had.
+Those who were answered just now send the next, one after another: the first of them would have a
+transaction of its own, and all others wait for it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     put: Put
@@ -55,6 +62,7 @@ class Groups:
         self._queues: dict[str, deque[_Waiting]] = {}
         self._waiting = 0
         self._busy: set[str] = set()
+        self._gathering: dict[str, tuple[int, asyncio.Event]] = {}
         self._turns: set[asyncio.Task[None]] = set()
 
     async def put(self, token: str, put: Put) -> Done:
@@ -65,8 +73,12 @@ class Groups:
         if self._waiting >= MAX_WAITING:
             raise Busy("as many registrations wait as the node lets wait")
         waiting = _Waiting(put, asyncio.get_running_loop().create_future())
-        self._queues.setdefault(token, deque()).append(waiting)
+        queue = self._queues.setdefault(token, deque())
+        queue.append(waiting)
         self._waiting += 1
+        wanted, enough = self._gathering.get(token, (0, None))
+        if enough is not None and len(queue) >= wanted:
+            enough.set()
         try:
             self._go_on()
             return await waiting.done
@@ -112,12 +124,22 @@ class Groups:
     async def _turn(self, token: str, group: Sequence[_Waiting]) -> None:
         writing = asyncio.create_task(self._write(token, group))
         await asyncio.wait([writing], timeout=WITHIN)
+        if len(group) > 1 and writing.done():
+            await self._gather(token, len(group))
         self._busy.discard(token)  # what takes longer holds up none that come later
         self._go_on()
         try:
             await writing
         except _HeldUp:
             await asyncio.gather(*(self._write(token, [one]) for one in group))
+
+    async def _gather(self, token: str, count: int) -> None:
+        enough = asyncio.Event()
+        self._gathering[token] = (count, enough)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATHERING):
+                await enough.wait()
+        del self._gathering[token]
 
     async def _write(self, token: str, group: Sequence[_Waiting]) -> None:
         """Write a group, and tell those who wait. Raises _HeldUp where there are several."""
