@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from admin.commands import audit, bench, demo, importing, node, people, resolving
+from admin.commands import audit, bench, demo, exporting, importing, node, people, resolving
 from admin.words import words
 
 
@@ -25,6 +25,7 @@ for _name, _command in {
     "toplevel": node.toplevel_command,
     "resolve": resolving.resolve,
     "import": importing.import_file,
+    "export": exporting.export_file,
     "user": people.user,
     "key": people.key,
     "audit": audit.audit,

@@ -52,6 +52,15 @@ class Client:
         headers = {"Content-Type": media_type}
         return await self._call("POST", path, data=pieces, headers=headers, params=query)
 
+    async def download(self, path: str, **query: str) -> AsyncIterator[bytes]:
+        """Yield what is below /api/v1. Raises Refused, Failure, also where it is cut off."""
+        with self._reached():
+            async with self._session.get(f"{self.url}/api/v1{path}", params=query) as reply:
+                if reply.status >= 400:
+                    raise Refused(reply.status, _object(await reply.read()))
+                async for piece in reply.content.iter_chunked(1 << 18):
+                    yield piece
+
     async def pages(self, path: str, **query: str) -> AsyncIterator[dict[str, Any]]:
         """Yield the items of all pages of a list. Raises Refused, Failure."""
         while True:

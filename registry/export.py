@@ -1,8 +1,8 @@
 """All identifiers of a prefix as a file, row by row: as they were at one moment, in flat memory.
 
-NDJSON says all that is registered, and an import takes it back. CSV is for spreadsheets: a column
-for each index and type, text as it is and other data in JSON; cells that a spreadsheet would take
-for formulas begin with an apostrophe.
+NDJSON says all that is registered, and an import takes it back. CSV and XLSX are for spreadsheets:
+a column for each index and type, text as it is and other data in JSON. In CSV, cells that a
+spreadsheet would take for formulas begin with an apostrophe.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.errors import Conflict
+from registry.export_xlsx import FORMULA, xlsx
 from registry.imports.columns import MAX_COLUMNS
 from registry.listing import Listed, Listing
 from registry.schema import Name
 
 _AT_ONCE = 500
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _COLUMNS = sa.text(
     """
@@ -45,7 +45,7 @@ def csv_lines(rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 async def ndjson(
@@ -77,10 +77,25 @@ async def csv_text(
     connection: AsyncConnection, prefix: str, columns: Sequence[Column], *, members: bool
 ) -> AsyncIterator[bytes]:
     """Yield the header and the rows of CSV, many at once."""
-    header = ["identifier", *(f"{index}:{type_}" for index, type_ in columns), "ttl"]
-    yield csv_lines([header])
+    yield csv_lines([_header(columns)])
     async for page in _pages(connection, prefix, members=members):
         yield csv_lines([_row(prefix, one, columns) for one in page])
+
+
+def xlsx_book(
+    connection: AsyncConnection, prefix: str, columns: Sequence[Column], *, members: bool
+) -> AsyncIterator[bytes]:
+    """Yield the pieces of a workbook."""
+
+    async def pages() -> AsyncIterator[list[list[str]]]:
+        async for page in _pages(connection, prefix, members=members):
+            yield [_row(prefix, one, columns) for one in page]
+
+    return xlsx(_header(columns), pages())
+
+
+def _header(columns: Sequence[Column]) -> list[str]:
+    return ["identifier", *(f"{index}:{type_}" for index, type_ in columns), "ttl"]
 
 
 def _row(prefix: str, one: Listed, columns: Sequence[Column]) -> list[str]:

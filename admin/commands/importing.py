@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+import msgspec
 
 from admin.client import Client, connect, node_url
 from admin.commands.options import bearer_token, json_option, settings_options, token_option
@@ -30,6 +31,19 @@ _OPEN = ("uploading", "queued", "running")
 @click.command(help=words("Import identifiers from a file.", "从文件导入标识。"))
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--prefix", "under", help="The prefix of rows that have a suffix alone.")
+@click.option("--template", help="NAME or NAME/VERSION: what rows are checked by.")
+@click.option(
+    "--mapping",
+    help="Of columns to the template: the name of one that is kept, or @FILE with one in JSON.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["upsert", "insert"]),
+    default="upsert",
+    show_default=True,
+    help="insert: what is registered already is refused.",
+)
+@click.option("--dry-run", is_flag=True, help="Check everything, register nothing.")
 @click.option("--format", "form", type=click.Choice(list(MEDIA_TYPES)), help="Default: by name.")
 @click.option("--url", help="The node to import into. Default: the one of the settings.")
 @token_option
@@ -41,6 +55,10 @@ def import_file(
     *,
     file: Path,
     under: str | None,
+    template: str | None,
+    mapping: str | None,
+    mode: str,
+    dry_run: bool,
     form: str | None,
     url: str | None,
     token: str | None,
@@ -54,17 +72,43 @@ def import_file(
             f"{file.name}: not .csv, .xlsx, .ndjson or .jsonl; say which with --format"
         )
     url = url or node_url(settings)
-    job = asyncio.run(_import(url, bearer_token(token, settings), file, form, under))
+    query = {
+        "prefix": under,
+        "template": template,
+        "mapping": _mapping(mapping),
+        "mode": mode,
+        "dry_run": str(dry_run).lower(),
+    }
+    given = {name: value for name, value in query.items() if value is not None}
+    job = asyncio.run(_import(url, bearer_token(token, settings), file, form, given))
     errors = f"{url}/api/v1/imports/{job['id']}/errors"
     show(
         job | {"errors": errors if job["failed"] else None}, _summary(job, errors), as_json=as_json
     )
-    if job["state"] != "done" or job["failed"]:
+    if job["state"] not in ("done", "checked") or job["failed"]:
         raise click.exceptions.Exit(1)
 
 
-async def _import(url: str, token: str, file: Path, form: str, under: str | None) -> dict[str, Any]:
-    query = {} if under is None else {"prefix": under}
+def _mapping(given: str | None) -> str | None:
+    """Return the text of a mapping, or its name. Raises click.UsageError."""
+    if given is None or not given.startswith("@"):
+        return given
+    try:
+        text = Path(given[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--mapping: {given[1:]} cannot be read: {error}") from None
+    try:
+        decoded = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--mapping: {given[1:]} is not JSON: {error}") from None
+    if not isinstance(decoded, dict):
+        raise click.UsageError(f"--mapping: {given[1:]} is not a JSON object")
+    return msgspec.json.encode(decoded).decode()
+
+
+async def _import(
+    url: str, token: str, file: Path, form: str, query: dict[str, str]
+) -> dict[str, Any]:
     rows = 0
     async with connect(url, token) as client:
         with file.open("rb") as opened, _bar(words("Upload", "上传"), _size(opened)) as bar:
@@ -105,12 +149,18 @@ def _bar(label: str, length: int) -> Any:
 
 
 def _summary(job: dict[str, Any], errors: str) -> str:
-    lines = [
-        words(
-            f"{job['state']}: {job['done']:,} rows registered, {job['failed']:,} refused",
-            f"{job['state']}:成功 {job['done']:,} 行,失败 {job['failed']:,} 行",
+    done, failed = f"{job['done']:,}", f"{job['failed']:,}"
+    if job["dry_run"]:
+        told = words(
+            f"{job['state']}: {done} rows right, {failed} to be refused; nothing was registered",
+            f"{job['state']}:{done} 行可以注册,{failed} 行将被拒绝,未注册任何标识",
         )
-    ]
+    else:
+        told = words(
+            f"{job['state']}: {done} rows registered, {failed} refused",
+            f"{job['state']}:成功 {done} 行,失败 {failed} 行",
+        )
+    lines = [told]
     if job.get("reason"):
         lines.append(job["reason"])
     if job["failed"]:

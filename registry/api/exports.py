@@ -27,7 +27,11 @@ WRITE_SECONDS = 30.0
 PLACES: web.AppKey[asyncio.Semaphore] = web.AppKey("exports", asyncio.Semaphore)
 """MAX_AT_ONCE places."""
 
-_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
+_TYPES = {
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8; header=present",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 async def identifiers_of(request: web.Request) -> web.StreamResponse:
@@ -51,7 +55,8 @@ async def identifiers_of(request: web.Request) -> web.StreamResponse:
                 "X-Content-Type-Options": "nosniff",
             }
         )
-        response.enable_compression()
+        if how.format != "xlsx":  # which is compressed already
+            response.enable_compression()
         await response.prepare(request)
         try:
             async for part in parts:
@@ -69,7 +74,8 @@ async def _parts(
     if how.format == "ndjson":
         return export.ndjson(connection, prefix, members=how.members)
     columns = await export.csv_columns(connection, prefix, members=how.members)
-    return export.csv_text(connection, prefix, columns, members=how.members)
+    rows = export.xlsx_book if how.format == "xlsx" else export.csv_text
+    return rows(connection, prefix, columns, members=how.members)
 
 
 routes: list[web.RouteDef] = [

@@ -98,6 +98,8 @@ class _Works:
         _made(node, "/templates", template)
         _made(node, f"/templates/{self.prefix}/goods/1/publish")
         _made(node, f"/templates/{self.prefix}/goods")
+        at = f"/api/v1/mappings/{self.prefix}/goods/erp"
+        assert node.call("PUT", at, {"suffix": "No."}).status == 201
         place = {"prefix": self.prefix, "first": "R-1", "last": "R-9", "values": _VALUES}
         made: str = _made(node, "/ranges", place)["id"]
         return made
@@ -115,6 +117,7 @@ class _Works:
             "handle": identifiers,
             "identifiers": [identifiers],
             "key_id": [self.key_id],
+            "mapping": ["erp"],
             "prefix": [self.prefix],
             "subject": identifiers,
             "suffix": ["SN-1", "SN-2", "R-3"],

@@ -8,6 +8,7 @@ from urllib.request import Request, urlopen
 
 from admin import __version__
 from tests.e2e.node import TOKEN, Node, command, serve
+from tests.xlsx_support import by_openpyxl
 
 
 def _status(node: Node, token: str) -> int:
@@ -104,6 +105,53 @@ def test_import_tells_how_many_rows_were_refused_and_where_to_read_why(
         assert "HTTP 401" in unknown.stderr
     file.rename(directory / "pumps.txt")
     assert command("import", "pumps.txt", cwd=directory, **settings).returncode == 2
+
+
+def test_a_file_is_tried_mapped_imported_and_exported_again(
+    directory: Path, database_url: str
+) -> None:
+    with serve(directory, database_url=database_url) as node:
+        prefix = node.register([])
+        settings = {"http_port": node.http_port, "token": TOKEN}
+        template = {
+            "prefix": prefix,
+            "name": "pump",
+            "items": [{"index": 2000, "type": "NAME", "name": "名称", "data": {"kind": "string"}}],
+        }
+        assert node.call("POST", "/api/v1/templates", template).status == 201
+        path = f"/api/v1/templates/{prefix}/pump/1/publish"
+        assert node.call("POST", path).status == 200
+        file = directory / "pumps.xlsx"
+        file.write_bytes(by_openpyxl([["编号", "品名"], ["A", "离心泵"], ["B", "=1+1"]]))
+        (directory / "erp.json").write_text('{"suffix": "编号", "columns": {"品名": "名称"}}')
+        given = ("--prefix", prefix, "--template", "pump", "--mapping", "@erp.json")
+        tried = command(
+            *("import", "pumps.xlsx", *given, "--dry-run", "--json"), cwd=directory, **settings
+        )
+        assert tried.returncode == 1, tried.stderr
+        assert json.loads(tried.stdout)["state"] == "checked"
+        assert json.loads(tried.stdout)["failed"] == 1, "a formula without a result"
+        assert node.get(f"/api/handles/{prefix}/A").status == 404, "nothing was registered"
+        insert = ("import", "pumps.xlsx", *given, "--mode", "insert")
+        told = command(*insert, cwd=directory, **settings)
+        assert "1 rows registered, 1 refused" in told.stdout, told.stderr
+        told = command(*insert, cwd=directory, **settings)
+        assert "0 rows registered, 2 refused" in told.stdout
+        for name in ("all.ndjson", "all.csv", "all.xlsx"):
+            made = command("export", prefix, "--output", name, cwd=directory, **settings)
+            assert made.returncode == 0, made.stderr
+            assert f"{name}: {(directory / name).stat().st_size:,} bytes" in made.stdout
+        printed = command("export", prefix, cwd=directory, **settings)
+        assert printed.stdout == (directory / "all.ndjson").read_text()
+        assert json.loads(printed.stdout.splitlines()[0])["identifier"] == f"{prefix}/A"
+        again = command("export", prefix, "--output", "all.csv", cwd=directory, **settings)
+        assert again.returncode == 1
+        assert "is there already" in again.stderr
+        none = command("export", "88.9.9", "--output", "none.csv", cwd=directory, **settings)
+        assert none.returncode == 1, none.stdout
+        assert not (directory / "none.csv").exists()
+        (directory / "erp.json").write_text("[]")
+        assert command(*insert, cwd=directory, **settings).returncode == 2
 
 
 def test_version_and_language(directory: Path) -> None:

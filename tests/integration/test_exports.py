@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
+import openpyxl
 import pytest
 
 from registry import export as exporting
 from registry.database import Database
+from tests.integration import import_support
 from tests.integration.registry_client import Node, running
 
 
@@ -87,6 +89,29 @@ async def test_csv_has_a_column_for_each_index_and_no_formula(
     assert by_name[f"{prefix}/A/1"] == ["https://a.example", "'=1+1", "", "60"]
     assert by_name[f"{prefix}/泵-2"][0] == 'a,"b"\nc'
     assert len(by_name) == 23
+
+
+async def test_a_workbook_says_what_csv_does_and_an_import_takes_it_back(
+    node: Node, owner: tuple[str, str]
+) -> None:
+    prefix, key = owner
+    written = await fill(node, owner)
+    response = await export(node, key, f"prefix={prefix}&format=xlsx")
+    assert response.status == 200
+    assert "Content-Encoding" not in response.headers
+    octets = await response.read()
+    book = openpyxl.load_workbook(io.BytesIO(octets))
+    rows = list(book.worksheets[0].iter_rows(values_only=True))
+    assert rows[0] == ("identifier", "1:URL", "7:NOTE", "9:RAW", "ttl")
+    by_name = {row[0]: row[1:] for row in rows[1:]}
+    assert len(by_name) == len(written)
+    assert by_name[f"{prefix}/泵-2"][0] == 'a,"b"\nc'
+    assert by_name[f"{prefix}/A/1"] == ("https://a.example", "=1+1", None, "60")
+    cells = {cell.value: cell for row in book.worksheets[0].iter_rows() for cell in row}
+    assert cells["=1+1"].data_type == "s", "a text, not a formula"
+    assert cells["=1+1"].quotePrefix, "nor is it one once it is edited"
+    again = await import_support.imported(node, key, octets, "?format=xlsx&mode=insert&dry_run=1")
+    assert (again["failed"], again["reason"]) == (len(written), None), "all are there already"
 
 
 async def test_it_is_compressed_for_who_takes_it(node: Node, owner: tuple[str, str]) -> None:

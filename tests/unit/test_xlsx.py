@@ -170,6 +170,10 @@ async def test_texts_in_runs_are_whole_and_how_they_are_read_aloud_is_left_out()
 async def test_the_stored_result_of_a_formula_is_taken_and_one_without_is_refused() -> None:
     assert await only_row('<c t="str"><f>A1&amp;"-1"</f><v>SN-1</v></c>') == ["SN-1"]
     assert await only_row("<c><f>1+1</f><v>2</v></c>") == ["2"]
+    assert await only_row('<c t="str"><f>A1</f><v></v></c><c><v>1</v></c>') == ["", "1"]
+    assert await only_row("<c/><c><f>1+1</f><v/></c>") == await only_row(
+        "<c/><c><f>1+1</f></c><c><f>2</f></c>"
+    )
     assert await only_row("<c/><c><f>1+1</f></c><c><f>2</f></c>") == Fault(
         1,
         "the cell is a formula whose result the workbook does not have: open it in the spreadsheet"

@@ -11,5 +11,5 @@ class Export(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What is exported, and how."""
 
     prefix: str
-    format: Literal["ndjson", "csv"] = "ndjson"
+    format: Literal["ndjson", "csv", "xlsx"] = "ndjson"
     members: bool = True

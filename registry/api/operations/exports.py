@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from registry.api.operations.imports import XLSX
 from registry.api.operations.model import Answers, Operation, Parameter
 
 TAG = ("Exports", "批量导出")
@@ -9,8 +10,8 @@ TAG = ("Exports", "批量导出")
 PARAMETERS = {
     "export_format": Parameter(
         "query",
-        "ndjson says all, and an import takes it back; csv is for spreadsheets",
-        {"enum": ["ndjson", "csv"], "default": "ndjson"},
+        "ndjson says all, and an import takes it back; csv and xlsx are for spreadsheets",
+        {"enum": ["ndjson", "csv", "xlsx"], "default": "ndjson"},
         name="format",
     ),
 }
@@ -28,7 +29,7 @@ OPERATIONS = (
                 "The file, as everything was at one moment",
                 str,
                 media_type="application/x-ndjson",
-                others=("text/csv",),
+                others=("text/csv", XLSX),
             )
         },
         parameters=("of_prefix", "export_format", "members"),

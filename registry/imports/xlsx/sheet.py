@@ -98,7 +98,7 @@ class _Sheet(Handler):
         self._type = "n"
         self._style = 0
         self._parts: list[str] = []
-        self._open = self._aloud = self._valued = self._computed = False
+        self._open = self._aloud = self._computed = False
 
     def taken(self) -> list[Block[Row]]:
         """Return the rows since last time."""
@@ -109,7 +109,7 @@ class _Sheet(Handler):
         if name == "c":
             self._start_cell(attributes)
         elif name == "v" or (name == "t" and not self._aloud):
-            self._open = self._valued = True
+            self._open = True
         elif name == "f":
             self._computed = True
         elif name == "rPh":
@@ -177,7 +177,7 @@ class _Sheet(Handler):
         style = attributes.get("s", "")
         self._style = int(style) if style.isascii() and style.isdecimal() and len(style) < 6 else 0
         self._parts.clear()
-        self._valued = self._computed = False
+        self._computed = False
 
     def _end_cell(self) -> None:
         try:
@@ -193,14 +193,14 @@ class _Sheet(Handler):
             self._cells.append(text)
 
     def _value(self) -> str:
-        if not self._valued:
+        text = "".join(self._parts)
+        if not text and self._type != "str":
             if self._computed:
                 raise CellError(
                     "the cell is a formula whose result the workbook does not have: open it in the"
                     " spreadsheet program, save it, and send it again"
                 )
             return ""
-        text = "".join(self._parts)
         if self._type == "s":
             text = cells.unescaped(self._strings.get(text))
             self._length += len(text)
@@ -214,8 +214,6 @@ class _Sheet(Handler):
             raise CellError(f"the cell shows the error {text[:20]}")
         if self._type == "d":
             return text.removesuffix("T00:00:00")
-        if not text:
-            return ""
         if self._style in self._book.moments:
             return cells.moment(text, from_1904=self._book.from_1904)
         return cells.number(text)
