@@ -215,6 +215,9 @@ async def _unambiguous(request: web.Request, handler: Handler) -> web.StreamResp
         path = unquote(request.rel_url.raw_path)
         if "\0" in path and not path.startswith(identifiers.PATH):  # which says it of the suffix
             raise MalformedRequest("holds U+0000", field="path")
+        for name, value in request.query.items():
+            if not value.isprintable():
+                raise MalformedRequest("holds a character that cannot be printed", field=name)
         if len(set(request.query)) < len(request.query):
             twice = next(name for name in request.query if len(request.query.getall(name)) > 1)
             raise MalformedRequest("given twice", field=twice)

@@ -111,7 +111,7 @@ def _reviewer(node: Node) -> Caller:
 
 
 def _come_in(nobody: Caller, reviewer: Caller) -> tuple[str, Caller]:
-    """File, be reviewed and approved, sign in, make a key; return the enterprise and its program."""
+    """File, be reviewed, sign in, make a key; return the enterprise and its program."""
     filed = nobody.must("POST", "/filings", FILING)
     assert filed["status"] == "filed"
     at = f"/enterprises/{filed['id']}"
@@ -255,7 +255,7 @@ def _fetch_proof(key: Caller, name: str) -> Any:
 
 
 def _verify_offline(directory: Path, proof: Any, public_key: str) -> None:
-    """The node is gone: the file and the key of the log are enough, and an altered file is found."""
+    """The node is gone: file and key of the log are enough, and an altered file is found."""
     (directory / "log.pem").write_text(public_key)
     (directory / "proof.json").write_text(json.dumps(proof))
     verify = ("audit", "verify", "--proof", "proof.json", "--key", "log.pem", "--json")
