@@ -118,10 +118,16 @@ def _come_in(nobody: Caller, reviewer: Caller) -> tuple[str, Caller]:
     credentials = {"name": FILING["administrator"]["name"], "password": PASSWORD}
     person = nobody.as_(nobody.must("POST", "/sessions", credentials)["token"])
     wish = {"enterprise_id": filed["id"], "hosting": "hosted"}
+    scan = _licence()
+    path = f"{at}/attachments?name={quote('营业执照.png')}"
+    attached = person.must("POST", path, scan, content_type="image/png")["id"]
     early = person.ask("POST", "/prefixes", wish)
     assert early.status in (403, 409), "who is not approved gets no prefix"
 
     assert reviewer.must("GET", "/enterprises?status=filed")["items"][0]["id"] == filed["id"]
+    seen = reviewer.ask("GET", f"{at}/attachments/{attached}")
+    assert seen.body == scan, "the reviewer sees the licence as it was sent"
+    assert seen.headers["Content-Disposition"].startswith("attachment"), "and as a file alone"
     assert reviewer.must("POST", f"{at}/review")["status"] == "under_review"
     assert reviewer.must("POST", f"{at}/approve", {"reason": "licence seen"})["status"] == (
         "approved"
@@ -132,6 +138,13 @@ def _come_in(nobody: Caller, reviewer: Caller) -> tuple[str, Caller]:
 
     key = person.must("POST", f"{at}/keys", {"label": "erp"})["key"]
     return filed["id"], nobody.as_(key)
+
+
+def _licence() -> bytes:
+    """Return the scan of a licence."""
+    file = io.BytesIO()
+    Image.new("RGB", (420, 297), "white").save(file, "PNG")
+    return file.getvalue()
 
 
 def _get_prefix(key: Caller, reviewer: Caller, enterprise: str) -> str:

@@ -6,12 +6,12 @@ here. The bodies that get through as they are come from tests/integration/test_i
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -90,11 +90,11 @@ SECRETS = {"signIn", "setPassword", "changePassword"}
 """Whoever gives a wrong secret hears that, and nothing of what is wrong with it."""
 
 
-@dataclass
+@dataclasses.dataclass
 class Clock:
     """Time that passes when it is told to."""
 
-    seconds: float = field(default_factory=time.time)
+    seconds: float = dataclasses.field(default_factory=time.time)
 
     def __call__(self) -> float:
         return self.seconds
