@@ -21,8 +21,10 @@ from typing import Any
 import asyncpg
 import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 
+from protocol.errors import ResponseCode
 from protocol.handle.digest import Digest, DigestAlgorithm
 from protocol.handle.envelope import SIZE, Envelope
 from protocol.handle.header import Header, OpCode, OpFlag
@@ -67,6 +69,17 @@ MAX_DATAGRAM, MAX_MESSAGE, PART, HEADER = 512, 262_144, 492, 24
 SENTINEL = 0xFEEDFACE
 UNKNOWN = 0xFFFFFFFF
 PLAIN = OpFlag.PUBLIC_ONLY | OpFlag.CACHE_CERTIFY
+SIGNED = PLAIN | OpFlag.CERTIFY
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+SITE = {
+    "servers": [
+        {
+            "serverId": 1,
+            "address": "192.0.2.7",
+            "interfaces": [{"query": True, "protocol": "UDP", "port": 2641}],
+        }
+    ]
+}
 DIGEST = Digest(DigestAlgorithm.SHA256, bytes(32))
 EDGES = (0, 1, 2, 20, 24, 491, 492, 493, 0x7F, 0x80, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1)
 
@@ -74,8 +87,14 @@ EDGES = (0, 1, 2, 20, 24, 491, 492, 493, 0x7F, 0x80, 0xFFFF, 2**31 - 1, 2**31, 2
 def generated() -> Iterator[bytes]:
     """Yield one sound message for each form of request."""
     name, values = "88.118.1/ABC", (HandleValue(1, "URL", b"https://example.org"),)
+    resolution = ResolutionRequest(name, (), ())
+    yield request(OpCode.RESOLUTION, resolution, 0, SIGNED)
+    yield request(OpCode.RESOLUTION, resolution, 0, SIGNED | OpFlag.REQUEST_DIGEST)
+    yield request(OpCode.RESOLUTION, ResolutionRequest("88.118.1/NO", (), ()), 0, SIGNED)
+    yield request(OpCode.RESOLUTION, ResolutionRequest("88.118.2/X", (), ()), 0, SIGNED)
     bodies: list[tuple[int, Request]] = [
-        (OpCode.RESOLUTION, ResolutionRequest(name, (), ())),
+        (OpCode.RESOLUTION, resolution),
+        (OpCode.RESOLUTION, ResolutionRequest("88.118.2/X", (), ())),
         (OpCode.RESOLUTION, ResolutionRequest(name, (1, 2, 300), ("URL", "EMAIL."))),
         (OpCode.RESOLUTION, ResolutionRequest("88.118.1/LARGE", (), ())),
         (OpCode.RESOLUTION, ResolutionRequest("0.NA/88.118.1", (), ())),
@@ -98,9 +117,9 @@ def generated() -> Iterator[bytes]:
         yield request(op_code, body, 0)
 
 
-def request(op_code: int, body: Request, number: int) -> bytes:
+def request(op_code: int, body: Request, number: int, flags: int = PLAIN) -> bytes:
     return Message(
-        Envelope(request_id=number), Header(op_code, 2_000_000_000, flags=PLAIN), body
+        Envelope(request_id=number), Header(op_code, 2_000_000_000, flags=flags), body
     ).encode()
 
 
@@ -174,7 +193,7 @@ class Bench:
     def __init__(self, server: HandleServer, random: Random) -> None:
         self.server = server
         self.random = random
-        self.seeds = [*generated(), *captured()]
+        self.seeds = [*generated()] * 10 + [*captured()]  # as many of ours as captured ones
         self.answers: Counter[str] = Counter()
         self.loop = asyncio.get_running_loop()
         self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -239,6 +258,10 @@ class Bench:
         wrong = answered - asked
         assert not wrong, [part.hex() for part in sent if word(part, 8) in wrong]
         self.answers["udp"] += answered.total() - 1
+        self.answers["udp referral"] += sum(
+            word(part, 12) == 0 and word(part, 24) == ResponseCode.SERVICE_REFERRAL
+            for part in received
+        )
 
     async def over_tcp(self, count: int) -> None:
         """Send messages in streams of one to twenty; check all that comes back."""
@@ -271,6 +294,9 @@ class Bench:
         asked = [word(frame, 8) for frame in frames(stream) if not is_answer(frame)]
         answers = list(frames(received))
         self.answers["tcp"] += len(answers)
+        for frame in answers:
+            self.answers["tcp referral"] += word(frame, 24) == ResponseCode.SERVICE_REFERRAL
+            self.answers["tcp signed"] += not frame[2] & 0x40 and frame[-4:] != bytes(4)
         if answers and word(answers[-1], 8) == UNKNOWN:
             asked.append(UNKNOWN)  # the one that says that the stream makes no sense
         left = iter(asked)
@@ -310,8 +336,10 @@ async def bench(database_url: str) -> AsyncIterator[Bench]:
         """WITH e AS (
                INSERT INTO enterprises (name, credit_code, industry, contact)
                VALUES ('Pump Works', '91350211M000100Y46', 'C3441', '{}') RETURNING id)
-           INSERT INTO prefixes (prefix, enterprise_id, hosting, status)
-               SELECT '88.118.1', id, 'hosted', 'active' FROM e"""
+           INSERT INTO prefixes (prefix, enterprise_id, hosting, status, site)
+               SELECT p, id, h, 'active', s::jsonb FROM e, (VALUES
+                   ('88.118.1', 'hosted', NULL), ('88.118.2', 'delegated', $1)) AS v (p, h, s)""",
+        json.dumps(SITE),
     )
     for name, lengths in {"ABC": [20, 30], "LARGE": [500] * 20, "HUGE": [1000] * 100}.items():
         values = [
@@ -326,7 +354,7 @@ async def bench(database_url: str) -> AsyncIterator[Bench]:
         )
     await sql.close()
     database, row = Database(database_url), private_row()
-    site = make_site("127.0.0.1", handle_port=2641, http_port=8000)
+    site = make_site("127.0.0.1", handle_port=2641, http_port=8000, key=KEY)
     resolver = Resolver(
         database, row=row, cache_bytes=1 << 20, node_prefix="88.118", site=site.record
     )
@@ -370,4 +398,6 @@ async def test_no_broken_message_does_harm(bench: Bench) -> None:
     )
     assert not escaped, escaped
     assert min(bench.answers["udp"], bench.answers["tcp"]) > COUNT // 50, "hardly any was read"
+    for met in ("udp referral", "tcp referral", "tcp signed"):
+        assert bench.answers[met] > COUNT // 1000, f"hardly any {met}"
     assert late - early <= MAX_GROWTH_BLOCKS, "something keeps an object for each message"
