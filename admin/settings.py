@@ -104,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prefix: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){1,6}$")] = "88.118"
     bootstrap_token: Token | None = None
     self_filing: bool = True
+    prefix_quota: Annotated[int, Meta(ge=0, le=100_000)] = 100
     statistics_days: Annotated[int, Meta(ge=180, le=36_500)] = 400
     cache_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
     log_level: Literal["debug", "info", "warning", "error"] = "info"

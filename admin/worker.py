@@ -77,6 +77,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         label_font=settings.label_font,
         snms_key=snms_secrets.load_key(datadir.snms_key(settings)),
         self_filing=settings.self_filing,
+        prefix_quota=settings.prefix_quota,
     )
     find = _find(settings)
     handle = HandleService(

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from protocol import typed
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
 from protocol.identifier import check_prefix
-from registry import outbox, prefix_handles, tenancy
+from registry import outbox, prefix_handles, prefix_numbers, tenancy
 from registry.enterprises.status import APPROVED
 from registry.principals import OPERATOR, REVIEWER, STAFF
 from registry.schema import Name, enterprises, prefixes
@@ -32,7 +32,6 @@ SUSPENDED, REVOKED = "suspended", "revoked"
 HOSTED, DELEGATED = "hosted", "delegated"
 
 MAX_REASON = 1000
-_NUMBERS = "idnode prefix numbers"
 _LOCK = "idnode prefix"
 
 
@@ -62,14 +61,17 @@ async def apply(
     hosting: str,
     prefix: str | None = None,
     site: Mapping[str, Any] | None = None,
+    quota: int,
 ) -> Record:
     """Apply for a prefix, which then waits for approval; return its row.
 
     For operators, and for an enterprise on its own behalf. prefix: the one wished for, a child
     of the node's; None for the lowest number that was never given out. site: the HS_SITE of the
-    enterprise's own node in Handle JSON, for hosting "delegated" alone. Raises InvalidValue with
-    the field, InvalidHandle for a bad prefix, HandleExists for a taken one, NotFound and Conflict
-    for an enterprise that is unknown or not approved.
+    enterprise's own node in Handle JSON, for hosting "delegated" alone. quota: prefixes that an
+    enterprise may have where its own row says nothing. Raises InvalidValue with the field,
+    InvalidHandle for a bad prefix, HandleExists for a taken one, NotFound for an unknown
+    enterprise, and Conflict for one that is not approved or has its quota, and for a number that
+    is reserved.
     """
     work.principal.require(OPERATOR, enterprise=enterprise_id, scope="enterprise:write")
     record = _check_site(hosting, site)
@@ -77,10 +79,13 @@ async def apply(
         _check_child(work.node_prefix, prefix)
     await _check_enterprise(work, enterprise_id)
     # One application at a time: the number found free is still free when it is taken.
-    lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext(_NUMBERS))
-    await work.connection.execute(sa.select(lock))
+    await prefix_numbers.lock(work)
+    await prefix_numbers.check_quota(work, enterprise_id, quota)
     async with tenancy.lifted(work.connection, work.principal.enterprise_id):
-        chosen = prefix or await _next_free(work)
+        if prefix is None:
+            chosen = await prefix_numbers.next_free(work)
+        else:
+            await prefix_numbers.check_wish(work, chosen := prefix)
         await _refuse_alike(work, chosen)
     row: Record | None = (
         await work.connection.execute(
@@ -158,17 +163,6 @@ async def _refuse_alike(work: Work, prefix: str) -> None:
         )
 
 
-async def _next_free(work: Work) -> str:
-    taken = _numbers(work)
-    candidate = sa.union_all(
-        sa.select(sa.literal(1, sa.BigInteger).label("number")), sa.select(taken.c.number + 1)
-    ).subquery("candidate")
-    free = sa.select(sa.func.min(candidate.c.number)).where(
-        candidate.c.number.not_in(sa.select(taken.c.number))
-    )
-    return f"{work.node_prefix}.{await work.connection.scalar(free)}"
-
-
 async def get(work: Work, prefix: str) -> Record:
     """Return one prefix; an enterprise sees its own alone. Raises NotFound."""
     query = sa.select(prefixes).where(prefixes.c.prefix == prefix)
@@ -190,17 +184,39 @@ async def owners(connection: AsyncConnection, wanted: Collection[str]) -> dict[s
     return {name: owner for name, owner in rows if owner is not None}
 
 
-async def page(
-    work: Work, *, status: str | None, after: str | None, limit: int
-) -> Sequence[Record]:
+@dataclass(frozen=True)
+class Wanted:
+    """Which prefixes a list shows: those that all of these hold for.
+
+    beginning: what the prefix begins with.
+    """
+
+    status: str | None = None
+    hosting: str | None = None
+    enterprise_id: uuid.UUID | None = None
+    beginning: str | None = None
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """Return them in SQL."""
+        same = (
+            (prefixes.c.status, self.status),
+            (prefixes.c.hosting, self.hosting),
+            (prefixes.c.enterprise_id, self.enterprise_id),
+        )
+        found = [column == value for column, value in same if value is not None]
+        if self.beginning is not None:
+            found.append(prefixes.c.prefix.startswith(self.beginning, autoescape=True))
+        return found
+
+
+async def page(work: Work, wanted: Wanted, *, after: str | None, limit: int) -> Sequence[Record]:
     """Return at most `limit` prefixes that the caller may see, in order of their bytes."""
     own = work.principal.enterprise_id
     work.principal.require(*STAFF, enterprise=own, scope="enterprise:read")
-    query = sa.select(prefixes).order_by(prefixes.c.prefix).limit(limit)
+    query = sa.select(prefixes).where(*wanted.conditions())
+    query = query.order_by(prefixes.c.prefix).limit(limit)
     if own is not None:
         query = query.where(prefixes.c.enterprise_id == own)
-    if status is not None:
-        query = query.where(prefixes.c.status == status)
     if after is not None:
         query = query.where(prefixes.c.prefix > after)
     return (await work.connection.execute(query)).all()

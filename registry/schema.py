@@ -49,6 +49,7 @@ enterprises = sa.Table(
     sa.Column("industry", Name, nullable=False),
     sa.Column("region", Name),
     sa.Column("contact", pg.JSONB, nullable=False),
+    sa.Column("prefix_quota", sa.Integer),
     sa.Column("status", Text, nullable=False, server_default="approved"),
     _created(),
     _updated(),
@@ -248,7 +249,19 @@ prefixes = sa.Table(
     _created(),
     _updated(),
     sa.Index("prefixes_enterprise_id", "enterprise_id"),
+    sa.Index("prefixes_status", "status", "prefix"),
 )
+
+reserved_numbers = sa.Table(
+    "reserved_numbers",
+    metadata,
+    sa.Column("first", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("actor", Text, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+"""Numbers of prefixes that operators keep back; no two ranges have a number in common."""
 
 identifier_version = sa.Sequence("identifier_version", metadata=metadata)
 """Versions of identifiers: never the same number twice, so that an ETag never comes back."""

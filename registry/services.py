@@ -37,7 +37,8 @@ class Registry:
     end; None where nobody has said.
     label_font: TrueType font that labels are printed in; None for those of the PDF reader.
     snms_key: what passwords hashed for the SNMS API are kept under; None where there is none.
-    self_filing: whether enterprises may file themselves.
+    self_filing: whether enterprises may file themselves. prefix_quota: how many prefixes one may
+    have where nobody has said otherwise.
     """
 
     database: Database
@@ -50,6 +51,7 @@ class Registry:
     label_font: Path | None = None
     snms_key: bytes | None = field(default=None, repr=False)
     self_filing: bool = True
+    prefix_quota: int = 100
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-
 import msgspec
 from aiohttp import web
 
-from protocol.errors import MalformedRequest
 from registry.accounts import people, sessions
 from registry.api.bodies import accounts as bodies
 from registry.api.requests import (
@@ -21,6 +18,7 @@ from registry.api.requests import (
     page_limit,
     path_uuid,
     post,
+    query_uuid,
     read_body,
     read_open_body,
     respond,
@@ -61,19 +59,11 @@ async def get(request: web.Request) -> web.Response:
 async def page(request: web.Request) -> web.Response:
     """GET /api/v1/accounts."""
     limit, after = page_limit(request), after_id(request, "accounts")
-    enterprise_id = _enterprise(request)
+    enterprise_id = query_uuid(request, "enterprise_id")
     async with open_work(request) as work:
         rows = await people.page(work, enterprise_id=enterprise_id, after=after, limit=limit + 1)
     rows, cursor = cut_page(rows, limit, "accounts", lambda row: row.id)
     return respond(bodies.AccountPage([struct(bodies.Account, row) for row in rows], cursor))
-
-
-def _enterprise(request: web.Request) -> uuid.UUID | None:
-    given = request.query.get("enterprise_id")
-    try:
-        return None if given is None else uuid.UUID(given)
-    except ValueError:
-        raise MalformedRequest("not the id of an enterprise", field="enterprise_id") from None
 
 
 async def change(request: web.Request) -> web.Response:

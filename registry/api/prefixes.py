@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import get_args
 
@@ -12,18 +13,24 @@ from protocol.identifier import check_prefix
 from registry import prefixes
 from registry.api.bodies import prefixes as bodies
 from registry.api.requests import (
+    REGISTRY,
     answer,
+    bearer,
     cut_page,
+    one_of,
     open_work,
     page_after,
     page_limit,
     post,
+    query_uuid,
     read_body,
     respond,
     struct,
 )
 from registry.idempotency import Answer
 from registry.services import Work
+
+_BEGINNING = re.compile(r"[0-9.]{1,80}")
 
 
 async def apply(request: web.Request) -> web.Response:
@@ -37,6 +44,7 @@ async def apply(request: web.Request) -> web.Response:
             hosting=body.hosting,
             prefix=body.prefix,
             site=body.site,
+            quota=request.app[REGISTRY].prefix_quota,
         )
         return answer(struct(bodies.Prefix, row), location=f"/api/v1/prefixes/{row.prefix}")
 
@@ -53,15 +61,19 @@ async def get(request: web.Request) -> web.Response:
 
 async def page(request: web.Request) -> web.Response:
     """GET /api/v1/prefixes."""
-    status = request.query.get("status")
-    if status is not None and status not in get_args(bodies.PrefixStatus):
-        raise MalformedRequest(
-            f"not one of {', '.join(get_args(bodies.PrefixStatus))}", field="status"
-        )
-    kind = f"prefixes {status or ''}"
+    bearer(request)
+    query, kind = request.query, "prefixes"
+    wanted = prefixes.Wanted(
+        status=one_of(request, "status", get_args(bodies.PrefixStatus)),
+        hosting=one_of(request, "hosting", get_args(bodies.Hosting)),
+        enterprise_id=query_uuid(request, "enterprise_id"),
+        beginning=query.get("q"),
+    )
+    if wanted.beginning is not None and not _BEGINNING.fullmatch(wanted.beginning):
+        raise MalformedRequest("not the beginning of a prefix, such as 88.118.3", field="q")
     limit, after = page_limit(request), page_after(request, kind)
     async with open_work(request) as work:
-        rows = await prefixes.page(work, status=status, after=after, limit=limit + 1)
+        rows = await prefixes.page(work, wanted, after=after, limit=limit + 1)
     rows, cursor = cut_page(rows, limit, kind, lambda row: row.prefix)
     return respond(bodies.PrefixPage([struct(bodies.Prefix, row) for row in rows], cursor))
 

@@ -199,6 +199,23 @@ def asked_prefix(request: web.Request) -> str:
     return check_prefix(prefix)
 
 
+def query_uuid(request: web.Request, name: str) -> uuid.UUID | None:
+    """Return a UUID out of the query, None where it is left out. Raises MalformedRequest."""
+    given = request.query.get(name)
+    try:
+        return None if given is None else uuid.UUID(given)
+    except ValueError:
+        raise MalformedRequest("not the id of an enterprise", field=name) from None
+
+
+def one_of(request: web.Request, name: str, known: Sequence[str]) -> str | None:
+    """Return a word out of the query, None where it is left out. Raises MalformedRequest."""
+    given = request.query.get(name)
+    if given is not None and given not in known:
+        raise MalformedRequest(f"not one of {', '.join(known)}", field=name)
+    return given
+
+
 def page_limit(request: web.Request, *, maximum: int = MAX_LIMIT) -> int:
     """Return ``limit`` of a request for a page. Raises MalformedRequest."""
     text = request.query.get("limit", str(DEFAULT_LIMIT))

@@ -142,6 +142,7 @@ async def running(
     snms_key: bytes | None = SNMS_KEY,
     trusted_proxies: str = "",
     self_filing: bool = True,
+    prefix_quota: int = 100,
 ) -> AsyncIterator[Node]:
     """Run the registry on `database`."""
     async with database.begin() as connection:
@@ -158,6 +159,7 @@ async def running(
         public_url=public_url,
         snms_key=snms_key,
         self_filing=self_filing,
+        prefix_quota=prefix_quota,
     )
     client = TestClient(TestServer(make_app(registry, networks(trusted_proxies))))
     await client.start_server()

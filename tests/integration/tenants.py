@@ -81,6 +81,8 @@ async def make(node: Node, number: int) -> Tenant:
         },
     )
     await _made(node, session["token"], f"/accounts/{clerk['id']}/password-reset", None)
+    numbers = {"first": 1000 + number, "last": 1000 + number, "reason": f"for {mark}"}
+    kept = await _made(node, node.operator, "/reserved-numbers", numbers)
     licence = await _made(
         node,
         session["token"],
@@ -111,6 +113,7 @@ async def make(node: Node, number: int) -> Tenant:
         "staff key": night["id"],
         "account": clerk["id"],
         "attachment_id": licence["id"],
+        "number": str(kept["first"]),
         "own account": account["id"],
         "key": other["id"],
         "import": import_id,

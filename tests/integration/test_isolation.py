@@ -149,6 +149,12 @@ CASES: dict[str, Case] = {
     "listAttachments": Case(_ENTERPRISE),
     "getAttachment": Case(_ENTERPRISE),
     "deleteAttachment": Case(_ENTERPRISE),
+    "reserveNumbers": Case(
+        body=lambda own, stranger: {"first": 700, "last": 709, "reason": f"for {own.mark}"}
+    ),
+    "listReservedNumbers": Case(),
+    "releaseNumbers": Case({"number": "number"}),
+    "setPrefixQuota": Case(_ENTERPRISE, lambda own, stranger: {"quota": 9}),
     "listIndustries": Case(refused=_OWN_ONLY, control=None),
     "listRegions": Case(refused=_OWN_ONLY, control=None),
     "issueKey": Case(_ENTERPRISE),
@@ -285,6 +291,7 @@ async def node(database: Database) -> AsyncIterator[Node]:
 
 _PARAMETERS = (
     "id",
+    "number",
     "attachment_id",
     "key_id",
     "user_id",
@@ -464,6 +471,7 @@ async def test_no_handle_identity_reaches_another_enterprise(node: Node, tmp_pat
             for key, value in (("{prefix}", own.prefix), ("{suffix}", "SN-1")):
                 path = path.replace(key, value)  # noqa: PLW2901
             path = path.replace("{id}", own.enterprise).replace("{key_id}", own.ids["key"])  # noqa: PLW2901
+            path = path.replace("{number}", own.ids["number"])  # noqa: PLW2901
             path = path.replace("{user_id}", own.ids["snms user"])  # noqa: PLW2901
             path = path.replace("{attachment_id}", own.ids["attachment_id"])  # noqa: PLW2901
             path = path.replace("{template}", own.ids["template"]).replace("{version}", "1")  # noqa: PLW2901

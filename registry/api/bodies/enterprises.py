@@ -80,6 +80,7 @@ class Enterprise(msgspec.Struct, frozen=True):
     industry: str
     region: str | None
     contact: Contact
+    prefix_quota: int | None
     created_at: datetime.datetime
     updated_at: datetime.datetime
 

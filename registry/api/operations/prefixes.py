@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from registry.api.bodies import prefixes as bodies
+from registry.api.operations import numbers
 from registry.api.operations.common import PAGE, POST
 from registry.api.operations.model import Answers, Operation, Parameter
 
 TAG = ("Prefixes", "前缀")
 
 PARAMETERS = {
+    **numbers.PARAMETERS,
+    "hosting": Parameter("query", "Only prefixes served so", {"enum": ["hosted", "delegated"]}),
+    "beginning": Parameter("query", "Only prefixes that begin so, such as 88.118.3", name="q"),
     "status": Parameter(
         "query",
         "Only prefixes in this state",
@@ -47,6 +51,7 @@ OPERATIONS = (
         parameters=POST,
         refused=(404, 409),
     ),
+    *numbers.OPERATIONS,
     Operation(
         "GET",
         "/api/v1/prefixes",
@@ -55,7 +60,7 @@ OPERATIONS = (
         "前缀列表",
         "operator, reviewer, auditor; an enterprise sees its own",
         {200: Answers("A page", bodies.PrefixPage)},
-        parameters=("status", *PAGE),
+        parameters=("status", "hosting", "of_enterprise", "beginning", *PAGE),
     ),
     Operation(
         "GET",
