@@ -32,15 +32,24 @@ _MAX_COLUMN, _MAX_REASON = 255, 1000
 
 @dataclass(slots=True)
 class Group:
-    """The rows of one prefix: of each identifier its last line, and the numbers of all its rows."""
+    """The rows of one prefix, by identifier: the last line and the number of its row.
+
+    earlier: the numbers of the rows before it, of the few identifiers that have some.
+    """
 
     lines: dict[str, str] = field(default_factory=dict)
-    rows: dict[str, list[int]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    earlier: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """How many rows there are."""
-        return sum(map(len, self.rows.values()))
+        return len(self.rows) + sum(map(len, self.earlier.values()))
+
+    def drop(self, suffix_key: str) -> list[int]:
+        """Take out an identifier; return the numbers of its rows."""
+        del self.lines[suffix_key]
+        return [*self.earlier.pop(suffix_key, ()), self.rows.pop(suffix_key)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +110,14 @@ class Batch:
         group = self.groups.get(line.prefix)
         if group is None:
             group = self.groups[line.prefix] = Group()
-        rows_ = group.rows.get(line.suffix_key)
-        if rows_ is None:
-            group.rows[line.suffix_key] = [row]
-        elif self.once:
-            reason = f"the identifier stands in row {rows_[0]} already"
-            self.refusals.append(Refusal(row, IDENTIFIER, reason))
-            return
-        else:
-            rows_.append(row)
+        before = group.rows.get(line.suffix_key)
+        if before is not None:
+            if self.once:
+                reason = f"the identifier stands in row {before} already"
+                self.refusals.append(Refusal(row, IDENTIFIER, reason))
+                return
+            group.earlier.setdefault(line.suffix_key, []).append(before)
+        group.rows[line.suffix_key] = row
         if line.checker is not None:
             self.checkers.add((line.prefix, line.checker))
             if line.named:
@@ -126,10 +134,9 @@ class Batch:
     def refuse(self, key: Key, column: str, reason: str) -> None:
         """Turn the rows of an identifier into refusals."""
         prefix, suffix_key = key
-        group = self.groups[prefix]
-        del group.lines[suffix_key]
         self.named.pop(key, None)
-        self.refusals.extend(Refusal(row, column, reason) for row in group.rows.pop(suffix_key))
+        dropped = self.groups[prefix].drop(suffix_key)
+        self.refusals.extend(Refusal(row, column, reason) for row in dropped)
 
     def keys(self) -> list[Key]:
         """Return what the rows that are right would register, in the order of the primary key."""

@@ -112,7 +112,7 @@ async def test_reading_goes_on_after_the_rows_that_are_decided() -> None:
     data = b"suffix\n" + b"".join(b"S%d\n" % n for n in range(10))
     (batch,) = await batches_of("csv", data, after=6)
     assert (batch.after, batch.last) == (6, 11)
-    assert batch.groups["88.118.1"].rows == {f"S{n}": [n + 2] for n in range(5, 10)}
+    assert batch.groups["88.118.1"].rows == {f"S{n}": n + 2 for n in range(5, 10)}
     assert await batches_of("csv", data, after=11) == []
 
 

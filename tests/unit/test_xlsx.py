@@ -205,7 +205,7 @@ async def test_a_cell_that_cannot_be_taken_costs_its_row_alone(cell: str, reason
     ]
     (refused,) = batch.refusals
     assert (refused.row, refused.column) == (2, "suffix")
-    assert batch.groups["88.118.1"].rows == {"A": [3]}
+    assert batch.groups["88.118.1"].rows == {"A": 3}
 
 
 async def test_short_rows_are_filled_up_and_long_ones_refused() -> None:
@@ -216,7 +216,7 @@ async def test_short_rows_are_filled_up_and_long_ones_refused() -> None:
             "xlsx", _pieces(data), prefix="88.118.1", after=0, clock=lambda: 0.0
         )
     ]
-    assert batch.groups["88.118.1"].rows == {"A": [4]}
+    assert batch.groups["88.118.1"].rows == {"A": 4}
     assert [(each.row, each.reason) for each in batch.refusals] == [
         (5, "the row has 4 cells, the header 3")
     ]
