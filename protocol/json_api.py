@@ -10,6 +10,7 @@ import base64
 import binascii
 import datetime
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -249,6 +250,7 @@ def _decode_references(references: object) -> tuple[Reference, ...]:
     return tuple(result)
 
 
+@lru_cache(1024)  # what is written at once has one time
 def iso_time(seconds: int) -> str:
     """Return Unix seconds as ``2026-01-01T00:00:00Z``."""
     moment = _EPOCH + datetime.timedelta(seconds=seconds)

@@ -59,10 +59,11 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an identifier. when: as of identifiers.delete."""
+    """Delete an identifier. when: as of identifiers.delete. request_id: see Put."""
 
     identifier: Identifier
     when: Condition
+    request_id: str | None = None
 
 
 Operation = Put | Delete

@@ -10,7 +10,6 @@ import asyncio
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from protocol.errors import (
     HandleNotFound,
@@ -170,20 +169,10 @@ async def _hold_prefixes(work: Work, course: Course) -> None:
 
 async def _hold_identifiers(work: Work, course: Course) -> None:
     """Lock what is there already, and learn its versions."""
-    await _look(work, course, statements.LOCK, course.items)
-    absent = [key for key, item in course.items.items() if item.version is None]
-    for item in await _look(work, course, statements.MEMBERS, absent):
-        item.member = True
-
-
-async def _look(work: Work, course: Course, statement: Any, keys: Iterable[Key]) -> list[Item]:
-    """Note version and template of what a statement finds; return the items."""
-    found = []
-    for row in await work.connection.execute(statement, columns(sorted(keys))):
+    asked = columns(sorted(course.items))
+    for row in await work.connection.execute(statements.LOOK, asked):
         item = course.items[row.prefix, row.suffix_key]
-        item.version, item.held = row.version, row.template
-        found.append(item)
-    return found
+        item.version, item.held, item.member = row.version, row.template, row.member
 
 
 async def _judge(course: Course) -> None:

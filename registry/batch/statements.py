@@ -36,29 +36,37 @@ OWNERS = sa.text(
 
 Names the writer, too, who wakes readers: see registry/audit.py and registry/waking.py."""
 
-LOCK = sa.text(
+_IN_RANGES = (
+    "q.prefix IN (SELECT prefix FROM ranges WHERE prefix = ANY (CAST(:prefixes AS text[])))"
+)
+
+LOOK = sa.text(
     f"""
-    SELECT i.prefix, i.suffix_key, i.version, i.template
+    SELECT q.prefix, q.suffix_key, coalesce(i.version, m.version) AS version,
+        CASE WHEN i.version IS NULL THEN m.template ELSE i.template END AS template,
+        i.version IS NULL AS member
     FROM {_KEYS} AS q (prefix, suffix_key)
-    JOIN identifiers AS i ON i.prefix = q.prefix AND i.suffix_key = q.suffix_key
-    ORDER BY i.prefix, i.suffix_key
-    FOR UPDATE OF i"""  # noqa: S608  only names of ours
-).columns(*_COLUMNS, sa.column("template", sa.Text))
-
-_MEMBERS = f"""
-    {_KEYS} AS q (prefix, suffix_key)
-    CROSS JOIN LATERAL range_member(q.prefix, q.suffix_key) AS m
-    WHERE q.prefix IN (SELECT prefix FROM ranges WHERE prefix = ANY (CAST(:prefixes AS text[])))
-    ORDER BY q.prefix, q.suffix_key"""  # noqa: S608  only names of ours
-
-MEMBERS = sa.text(
-    f"SELECT q.prefix, q.suffix_key, m.version, m.template FROM {_MEMBERS}"  # noqa: S608
-).columns(*_COLUMNS, sa.column("template", sa.Text))
-"""What ranges say of their members among the keys; see registry/ranges.py."""
+    LEFT JOIN LATERAL (
+        SELECT version, template FROM identifiers
+        WHERE prefix = q.prefix AND suffix_key = q.suffix_key FOR UPDATE
+    ) AS i ON true
+    LEFT JOIN LATERAL (
+        SELECT version, template FROM range_member(q.prefix, q.suffix_key)
+        WHERE i.version IS NULL AND {_IN_RANGES}
+    ) AS m ON true
+    WHERE coalesce(i.version, m.version) IS NOT NULL"""  # noqa: S608  only names of ours
+).columns(*_COLUMNS, sa.column("template", sa.Text), sa.column("member", sa.Boolean))
+"""Locks what is there, in the order given, and says what it is; member: by a range alone, see
+registry/ranges.py."""
 
 MATERIALISE = sa.text(
     f"""
-    INSERT INTO identifiers ({_AS_ROW}) SELECT q.prefix, q.suffix_key, m.* FROM {_MEMBERS}
+    INSERT INTO identifiers ({_AS_ROW})
+    SELECT q.prefix, q.suffix_key, m.*
+    FROM {_KEYS} AS q (prefix, suffix_key)
+    CROSS JOIN LATERAL range_member(q.prefix, q.suffix_key) AS m
+    WHERE {_IN_RANGES}
+    ORDER BY q.prefix, q.suffix_key
     ON CONFLICT (prefix, suffix_key) DO NOTHING
     RETURNING prefix, suffix_key, version"""  # noqa: S608  only names of ours
 ).columns(*_COLUMNS)
@@ -66,8 +74,7 @@ MATERIALISE = sa.text(
 
 # What only a new identifier may take meets one that somebody else has registered since it was
 # looked for: it stays as it is, and does not come back.
-PUT = sa.text(
-    """
+_PUT = """
     INSERT INTO identifiers AS i (prefix, suffix_key, suffix, values, template)
     SELECT q.prefix, q.suffix_key, q.suffix, CAST(q.stored AS jsonb), q.template
     FROM unnest(CAST(:prefixes AS text[]), CAST(:suffix_keys AS text[]), CAST(:suffixes AS text[]),
@@ -79,12 +86,31 @@ PUT = sa.text(
             SELECT * FROM unnest(CAST(:new_prefixes AS text[]), CAST(:new_suffix_keys AS text[])))
     RETURNING i.prefix, i.suffix_key, i.version, i.created_at, i.updated_at,
         i.xmax = 0 AS created"""
-).columns(
+_WRITTEN = (
     *_COLUMNS,
     sa.column("created_at", Time),
     sa.column("updated_at", Time),
     sa.column("created", sa.Boolean),
 )
+
+PUT = sa.text(_PUT).columns(*_WRITTEN)
+
+PUT_LOGGED = sa.text(
+    f"""
+    WITH written AS ({_PUT}
+    ), logged AS (
+        INSERT INTO audit_log (actor, action, subject, detail, request_id)
+        SELECT :actor, :action, line.subject,
+            jsonb_build_object('version', written.version) || CAST(line.attested AS jsonb),
+            line.request_id
+        FROM unnest(CAST(:prefixes AS text[]), CAST(:suffix_keys AS text[]),
+                    CAST(:subjects AS text[]), CAST(:attested AS text[]),
+                    CAST(:request_ids AS text[]))
+            AS line (prefix, suffix_key, subject, attested, request_id)
+        JOIN written USING (prefix, suffix_key)
+    ) SELECT * FROM written"""  # noqa: S608  only names of ours
+).columns(*_WRITTEN)
+"""PUT with a line of the audit log for each identifier that is written."""
 
 DELETE = sa.text(
     f"""
@@ -92,12 +118,3 @@ DELETE = sa.text(
     WHERE i.prefix = q.prefix AND i.suffix_key = q.suffix_key
     RETURNING i.prefix, i.suffix_key, i.version"""  # noqa: S608  only names of ours
 ).columns(*_COLUMNS)
-
-LOG = sa.text(
-    """
-    INSERT INTO audit_log (actor, action, subject, detail, request_id)
-    SELECT :actor, :action, q.subject, CAST(q.detail AS jsonb), q.request_id
-    FROM unnest(CAST(:subjects AS text[]), CAST(:details AS text[]), CAST(:request_ids AS text[]))
-        WITH ORDINALITY AS q (subject, detail, request_id, place)
-    ORDER BY q.place"""
-)

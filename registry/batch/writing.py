@@ -12,7 +12,7 @@ import msgspec
 from protocol.errors import HandleNotFound, PreconditionFailed
 from registry import audit
 from registry.batch import statements
-from registry.batch.model import Course, Done, Item, Put, Stored, columns
+from registry.batch.model import Course, Done, Item, Stored, columns
 from registry.services import Work
 
 
@@ -24,11 +24,9 @@ async def write(work: Work, course: Course, batch_id: uuid.UUID | None) -> None:
     is refused that they forestalled.
     """
     await _materialise(work, course)
-    await _put(work, course, course.puts)
+    await _put(work, course, course.puts, logged=batch_id is None)
     await _delete(work, course, course.deletions)
-    if batch_id is None:
-        await _log_each(work, course)
-    else:
+    if batch_id is not None:
         await work.audit("identifier.batch", str(batch_id), _attested(course))
     for prefix, suffix_keys in _by_prefix(course).items():
         work.changes(prefix, suffix_keys)
@@ -46,19 +44,22 @@ async def _materialise(work: Work, course: Course) -> None:
             course.refuse(item, changed)
 
 
-async def _put(work: Work, course: Course, items: list[Item]) -> None:
+async def _put(work: Work, course: Course, items: list[Item], *, logged: bool) -> None:
     if not items:
         return
+    statement = statements.PUT_LOGGED if logged else statements.PUT
     new = [item for item in items if item.only_new]
     alone = columns(item.key for item in new)
-    parameters = columns(item.key for item in items) | {
+    parameters: dict[str, Any] = columns(item.key for item in items) | {
         "suffixes": [item.operation.identifier.suffix for item in items],
         "stored": [msgspec.json.encode(item.encoded).decode() for item in items],
         "templates": [None if item.checker is None else item.checker.text for item in items],
         "new_prefixes": alone["prefixes"],
         "new_suffix_keys": alone["suffix_keys"],
     }
-    for row in await work.connection.execute(statements.PUT, parameters):
+    if logged:
+        parameters |= _lines(work, items)
+    for row in await work.connection.execute(statement, parameters):
         item = course.items[row.prefix, row.suffix_key]
         template = None if item.checker is None else item.checker.text
         stored = Stored(item.encoded, template, row.created_at, row.updated_at)
@@ -80,25 +81,18 @@ async def _delete(work: Work, course: Course, items: list[Item]) -> None:
             course.refuse(item, HandleNotFound(f"{item.operation.identifier} is not registered"))
 
 
-async def _log_each(work: Work, course: Course) -> None:
-    subjects, details, request_ids = [], [], []
-    for item in course.items.values():
-        outcome, operation = course.outcomes[item.position], item.operation
-        assert isinstance(outcome, Done)  # noqa: S101  (what is refused is no item any more)
-        assert isinstance(operation, Put)  # noqa: S101  (see run)
-        detail = {"version": outcome.version, **audit.of_values(item.encoded)}
-        subjects.append(str(operation.identifier))
-        details.append(msgspec.json.encode(detail).decode())
-        request_ids.append(operation.request_id)
-    if subjects:
-        lines = {
-            "actor": work.principal.actor,
-            "action": "identifier.put",
-            "subjects": subjects,
-            "details": details,
-            "request_ids": request_ids,
-        }
-        await work.connection.execute(statements.LOG, lines)
+def _lines(work: Work, items: list[Item]) -> dict[str, Any]:
+    """Return what the audit log says of each put, as of a single write; PostgreSQL adds the
+    version.
+    """  # noqa: D205
+    attested = [msgspec.json.encode(audit.of_values(item.encoded)).decode() for item in items]
+    return {
+        "actor": work.principal.actor,
+        "action": "identifier.put",
+        "subjects": [str(item.operation.identifier) for item in items],
+        "attested": attested,
+        "request_ids": [item.operation.request_id for item in items],
+    }
 
 
 def _by_prefix(course: Course) -> dict[str, list[str]]:
