@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -38,12 +39,31 @@ class Client:
         """GET a resource below /api/v1. Raises Refused, Failure."""
         return await self._call("GET", path, params=query)
 
+    async def find(self, path: str, **query: str) -> dict[str, Any] | None:
+        """GET a resource below /api/v1; None if it is not there. Raises Refused, Failure."""
+        try:
+            return await self.get(path, **query)
+        except Refused as refused:
+            if refused.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
     async def post(self, path: str, body: object = None) -> dict[str, Any]:
         """POST a JSON body below /api/v1. Raises Refused, Failure."""
+        return await self._send("POST", path, body, {})
+
+    async def put(self, path: str, body: object, **query: str) -> dict[str, Any]:
+        """PUT a JSON body below /api/v1. Raises Refused, Failure."""
+        return await self._send("PUT", path, body, query)
+
+    async def _send(
+        self, method: str, path: str, body: object, query: dict[str, str]
+    ) -> dict[str, Any]:
         if body is None:
-            return await self._call("POST", path)
+            return await self._call(method, path, params=query)
         headers = {"Content-Type": "application/json"}
-        return await self._call("POST", path, data=msgspec.json.encode(body), headers=headers)
+        data = msgspec.json.encode(body)
+        return await self._call(method, path, data=data, headers=headers, params=query)
 
     async def upload(
         self, path: str, pieces: AsyncIterator[bytes], media_type: str, **query: str

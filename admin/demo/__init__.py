@@ -1,0 +1,1 @@
+"""The example that `idnode demo` fills a node with: a province of enterprises and their goods."""
