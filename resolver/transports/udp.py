@@ -88,21 +88,21 @@ class UdpServer:
             elif len(reply) > MAX_DATAGRAM_BYTES:
                 self._endpoint.front.take_back(request)
                 self._long_way(request, batches.source(place))
-            elif not limited or self._may_send(request, reply, batches.source(place)):
+            elif not limited or self._may_send(request, reply, place):
                 replies.append(reply)
                 places.append(place)
         if replies:
             batches.send(replies, places)
             self.tally.add(len(replies), perf_counter() - started)
 
-    def _may_send(self, request: bytes, reply: bytes, source: Any) -> bool:
+    def _may_send(self, request: bytes, reply: bytes, place: int) -> bool:
         """Whether an answer of one datagram, which has been counted, is within the limits."""
-        whom = source_of(source[0])
+        whom = source_of(self._batches.host(place))
         if not self._limit.allows(whom):
             self._endpoint.row.add("idnode_udp_dropped", "rate")
         elif not self._limit.affords(whom, len(request), len(reply)):
             self._endpoint.row.add("idnode_udp_dropped", "bytes")
-            self._send([self._endpoint.too_long(request)], source)
+            self._send([self._endpoint.too_long(request)], self._batches.source(place))
         else:
             return True
         self._endpoint.front.take_back(request)

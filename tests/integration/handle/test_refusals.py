@@ -451,6 +451,13 @@ async def test_restricted_values_are_for_administrators(node: Node) -> None:
     assert answer.header.response_code == ResponseCode.AUTHENTICATION_NEEDED
     code = await node.code(owner, OpCode.RESOLUTION, ResolutionRequest(name, (3,)), wanted)
     assert code == ResponseCode.VALUES_NOT_FOUND, "what nobody may read is not there"
+    somebody = Actor(NODE_ADMIN, RSA)
+    for actor in (owner, somebody):
+        asked = ResolutionRequest(name, (1, 3))
+        (answer,) = await node.do(actor, OpCode.RESOLUTION, asked, wanted)
+        assert isinstance(answer.body, ResolutionResponse), answer
+        shown = [value.index for value in answer.body.values]
+        assert shown == [1], "what everybody sees is not withheld for what nobody sees"
     (answer,) = await node.send(ask(OpCode.RESOLUTION, ResolutionRequest(name, (1,)), wanted))
     assert answer.header.response_code == ResponseCode.SUCCESS, "what is public needs no proof"
     (answer,) = await node.send(ask(OpCode.RESOLUTION, ResolutionRequest(name)))
