@@ -12,8 +12,7 @@ from protocol.identifier import Identifier
 from protocol.values import HandleValue
 from resolver.client.steps import Endpoint, Transport
 
-SITE_TYPES = frozenset({"HS_SITE", "HS_SITE.6", "HS_SITE.PREFIX", "HS_NA_DELEGATE"})
-
+_TYPES = frozenset((*typed.SITE_TYPES, *typed.PREFIX_SITE_TYPES))
 _BY_PREFIX, _BY_SUFFIX, _BY_ALL = range(3)
 
 
@@ -25,7 +24,7 @@ def choose(
     Sites whose record cannot be read are passed over.
     """
     for value in values:
-        if value.type.upper() not in SITE_TYPES:
+        if value.type.upper() not in _TYPES:
             continue
         try:
             site = typed.site_to_json(value.data)

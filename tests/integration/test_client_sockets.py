@@ -18,7 +18,7 @@ from protocol.handle.envelope import SIZE, decode_envelope
 from protocol.handle.fragment import Reassembly, cut
 from protocol.handle.message import Message, decode_message, decode_payload, reply
 from protocol.handle.requests import ResolutionRequest
-from protocol.handle.responses import ReferralResponse, ResolutionResponse
+from protocol.handle.responses import ErrorResponse, ReferralResponse, ResolutionResponse
 from protocol.identifier import Identifier
 from protocol.values import HandleValue
 from resolver.client import http, tcp, udp
@@ -268,6 +268,138 @@ async def test_referral_is_followed_to_the_site_that_it_names() -> None:
             got = await resolve(ASKING, endpoint, watch=steps.append)
     assert (got.code, got.values) == (1, VALUES)
     assert [step.endpoint for step in steps if step.event == "ask"] == [endpoint, far]
+
+
+def record(endpoint: Endpoint, type_: str = "HS_SITE", index: int = 1) -> HandleValue:
+    return replace(site(endpoint.port), type=type_, index=index)
+
+
+def service(name: str, type_: str = "HS_SERV", index: int = 1) -> HandleValue:
+    return HandleValue(index, type_, name.encode())
+
+
+@contextlib.asynccontextmanager
+async def near(
+    known: Callable[[str], tuple[HandleValue, ...] | None],
+) -> AsyncIterator[tuple[UdpServer, Endpoint]]:
+    """A server that refers a question for PUMP by the values that `known` gives for it.
+
+    Other names have the values that `known` gives; None: there is no such name.
+    """
+
+    def act(server: UdpServer, request: Message, addr: object) -> None:
+        assert isinstance(request.body, ResolutionRequest)
+        name = request.body.handle
+        values = known(name)
+        if values is None:
+            code = ResponseCode.HANDLE_NOT_FOUND
+            body = ErrorResponse("")
+            server.send(reply(request, body, code=code, expiration=1, site_serial=1), addr)
+        elif name == str(PUMP):
+            server.send(refer(request, *values), addr)
+        else:
+            server.send(answer(request, values), addr)
+
+    async with udp_server(act) as started:
+        yield started
+
+
+def asked(steps: list[Step]) -> list[tuple[Endpoint, str]]:
+    return [(step.endpoint, step.detail) for step in steps if step.event == "ask"]
+
+
+@pytest.mark.parametrize("prefixed", [False, True])
+async def test_a_service_is_looked_up_and_its_sites_are_gone_to(prefixed: bool) -> None:
+    ending = ".PREFIX" if prefixed else ""
+    steps: list[Step] = []
+    async with udp_server(lambda s, m, a: s.send(answer(m), a)) as (_, far):
+        known = {
+            str(PUMP): (
+                service("88.118.1/GONE", "HS_SERV" + ending),
+                service("88.118.1/A", "hs_serv" + ending.lower(), 2),
+            ),
+            "88.118.1/A": (service("88.118.1/B", "HS_SERV" + ending),),
+            "88.118.1/B": (HandleValue(1, "URL", b"x"), record(far, "HS_SITE" + ending, 2)),
+        }
+        async with near(known.get) as (server, endpoint):
+            got = await resolve(ASKING, endpoint, watch=steps.append)
+    assert (got.code, got.values) == (1, VALUES)
+    names = (str(PUMP), "88.118.1/GONE", "88.118.1/A", "88.118.1/B")
+    assert asked(steps) == [
+        *((endpoint, f"for {name}") for name in names),
+        (far, f"for {PUMP}"),
+    ]
+    wanted = server.requests[1][1].body
+    assert isinstance(wanted, ResolutionRequest)
+    assert "HS_SERV" + ending in wanted.types, "only what says where is asked for"
+
+
+async def test_what_is_derived_is_looked_for_by_its_own_sites_first() -> None:
+    async with udp_server(lambda s, m, a: s.send(answer(m), a)) as (_, far):
+        values = (site(1), record(far, "HS_SITE.PREFIX", 2))
+        async with near({str(PUMP): values}.get) as (_, endpoint):
+            assert (await resolve(ASKING, endpoint)).values == VALUES
+
+
+async def test_a_service_that_the_referring_server_does_not_know_is_asked_of_the_first() -> None:
+    steps: list[Step] = []
+    async with (
+        udp_server(lambda s, m, a: s.send(answer(m), a)) as (_, far),
+        near({str(PUMP): (service("0.SERV/X"),)}.get) as (_, middle),
+        near({str(PUMP): (site(middle.port),), "0.SERV/X": (site(far.port),)}.get) as (_, first),
+    ):
+        got = await resolve(ASKING, first, watch=steps.append)
+    assert got.values == VALUES
+    service_asked = f"for {Identifier.parse('0.SERV/X')}"
+    assert [one for one in asked(steps) if one[1] == service_asked] == [
+        (middle, service_asked),
+        (first, service_asked),
+    ]
+
+
+async def test_a_referral_to_a_handle_is_followed() -> None:
+    async with udp_server(lambda s, m, a: s.send(answer(m), a)) as (_, far):
+
+        def act(server: UdpServer, request: Message, addr: object) -> None:
+            assert isinstance(request.body, ResolutionRequest)
+            if request.body.handle != str(PUMP):
+                assert request.body.handle == "0.NA/88.118.35"
+                return server.send(answer(request, (site(far.port),)), addr)
+            body = ReferralResponse("0.NA/88.118.35")
+            code = ResponseCode.SERVICE_REFERRAL
+            return server.send(reply(request, body, code=code, expiration=1, site_serial=1), addr)
+
+        async with udp_server(act) as (_, endpoint):
+            assert (await resolve(ASKING, endpoint)).values == VALUES
+
+
+async def test_services_that_lead_to_each_other_or_on_and_on_end() -> None:
+    circle = {
+        str(PUMP): (service("88.118.1/A"),),
+        "88.118.1/A": (service("88.118.1/B"),),
+        "88.118.1/B": (service("88.118.1/a"), service(str(PUMP), index=2)),
+    }
+    async with near(circle.get) as (server, endpoint):
+        got = await resolve(ASKING, endpoint)
+    assert got.code == ResponseCode.PREFIX_REFERRAL, "nowhere to go: the referral is the answer"
+    assert len(server.requests) == 3, "nothing is looked up twice"
+
+    def endless(name: str) -> tuple[HandleValue, ...]:
+        return (service(f"{name}/x"),)
+
+    async with near(endless) as (server, endpoint):
+        with pytest.raises(PeerUnavailable, match="refer"):
+            await resolve(ASKING, endpoint)
+    assert len(server.requests) == MAX_HOPS
+
+
+async def test_a_service_leads_nowhere_that_must_not_be_asked() -> None:
+    async with udp_server(lambda s, m, a: s.send(answer(m), a)) as (inside, far):
+        known = {str(PUMP): (service("88.118.1/A"),), "88.118.1/A": (site(far.port),)}
+        async with near(known.get) as (_, endpoint):
+            with pytest.raises(PeerUnavailable, match="must not be asked"):
+                await resolve(ASKING, endpoint, allows=lambda one: one != far)
+    assert not inside.requests
 
 
 async def test_referral_to_nowhere_is_the_answer_and_a_circle_ends() -> None:
