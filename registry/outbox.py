@@ -54,11 +54,12 @@ class FiledEnterprise(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     industry: _Name
 
 
-class PrefixFiling(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class PrefixFiling(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """Payload of a message of kind "prefix": the whole state of one prefix after a change.
 
     A later filing replaces an earlier one. `site` is the HS_SITE in Handle JSON of a delegated
-    prefix, None for a hosted one. A prefix that was never approved is not filed.
+    prefix, or `service` the handle that has it; None for a hosted one. A prefix that was never
+    approved is not filed.
     """
 
     prefix: _Name
@@ -66,6 +67,7 @@ class PrefixFiling(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     enterprise: FiledEnterprise
     hosting: Literal["hosted", "delegated"]
     site: dict[str, Any] | None
+    service: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ async def enqueue_prefix(connection: AsyncConnection, prefix: str) -> None:
             prefixes.c.status,
             prefixes.c.hosting,
             prefixes.c.site,
+            prefixes.c.service,
             enterprises.c.name,
             enterprises.c.credit_code,
             enterprises.c.industry,
@@ -138,6 +141,7 @@ async def enqueue_prefix(connection: AsyncConnection, prefix: str) -> None:
         enterprise=FiledEnterprise(row.name, row.credit_code, row.industry),
         hosting=row.hosting,
         site=row.site,
+        service=row.service,
     )
     await enqueue(connection, subject=prefix, kind=PREFIX, payload=msgspec.to_builtins(filing))
 

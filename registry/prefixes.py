@@ -20,7 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol import typed
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
-from protocol.identifier import check_prefix
+from protocol.handle.service import read_service
+from protocol.identifier import Identifier, check_prefix
 from registry import outbox, prefix_handles, prefix_numbers, tenancy
 from registry.enterprises.status import APPROVED
 from registry.principals import OPERATOR, REVIEWER, STAFF
@@ -61,20 +62,21 @@ async def apply(
     hosting: str,
     prefix: str | None = None,
     site: Mapping[str, Any] | None = None,
+    service: str | None = None,
     quota: int,
 ) -> Record:
     """Apply for a prefix, which then waits for approval; return its row.
 
     For operators, and for an enterprise on its own behalf. prefix: the one wished for, a child
     of the node's; None for the lowest number that was never given out. site: the HS_SITE of the
-    enterprise's own node in Handle JSON, for hosting "delegated" alone. quota: prefixes that an
-    enterprise may have where its own row says nothing. Raises InvalidValue with the field,
-    InvalidHandle for a bad prefix, HandleExists for a taken one, NotFound for an unknown
-    enterprise, and Conflict for one that is not approved or has its quota, and for a number that
-    is reserved.
+    enterprise's own node in Handle JSON, or service: the handle that has it as HS_SITE, one of
+    both for hosting "delegated" alone. quota: prefixes that an enterprise may have where its own
+    row says nothing. Raises InvalidValue with the field, InvalidHandle for a bad prefix,
+    HandleExists for a taken one, NotFound for an unknown enterprise, and Conflict for one that is
+    not approved or has its quota, and for a number that is reserved.
     """
     work.principal.require(OPERATOR, enterprise=enterprise_id, scope="enterprise:write")
-    record = _check_site(hosting, site)
+    place = _check_place(hosting, site, service)
     if prefix is not None:
         _check_child(work.node_prefix, prefix)
     await _check_enterprise(work, enterprise_id)
@@ -87,10 +89,11 @@ async def apply(
         else:
             await prefix_numbers.check_wish(work, chosen := prefix)
         await _refuse_alike(work, chosen)
+    _check_not_below(chosen, place["service"])
     row: Record | None = (
         await work.connection.execute(
             insert(prefixes)
-            .values(prefix=chosen, enterprise_id=enterprise_id, hosting=hosting, site=record)
+            .values(prefix=chosen, enterprise_id=enterprise_id, hosting=hosting, **place)
             .on_conflict_do_nothing(index_elements=[prefixes.c.prefix])
             .returning(prefixes)
         )
@@ -104,20 +107,43 @@ async def apply(
     return row
 
 
-def _check_site(hosting: str, site: Mapping[str, Any] | None) -> Any:
-    """Return the site in its normal form, or what stores as SQL NULL."""
+def _check_place(
+    hosting: str, site: Mapping[str, Any] | None, service: str | None
+) -> dict[str, Any]:
+    """Return the columns that say where a prefix is served: both NULL for a hosted one."""
+    nowhere = {"site": sa.null(), "service": None}
     if hosting not in (HOSTED, DELEGATED):
         raise InvalidValue(f"not {HOSTED} or {DELEGATED}", field="hosting")
     if hosting == HOSTED:
         if site is not None:
             raise InvalidValue("a hosted prefix has no site of its own", field="site")
-        return sa.null()
+        if service is not None:
+            raise InvalidValue("a hosted prefix is served by this node", field="service")
+        return nowhere
+    if site is not None and service is not None:
+        raise InvalidValue("a site and a service: one of both", field="service")
+    if service is not None:
+        try:
+            return nowhere | {"service": str(read_service(service))}
+        except InvalidValue as error:
+            raise error.at("service") from None
     if site is None:
-        raise InvalidValue("a delegated prefix needs the site that serves it", field="site")
+        raise InvalidValue(
+            "a delegated prefix needs the site, or the service, that serves it", field="site"
+        )
     try:
-        return typed.site_to_json(typed.site_from_json(site))
+        return nowhere | {"site": typed.site_to_json(typed.site_from_json(site))}
     except InvalidValue as error:
         raise error.at("site") from None
+
+
+def _check_not_below(prefix: str, service: str | None) -> None:
+    """Raise InvalidValue for a service that one can find only if one knows where it is."""
+    if service is None:
+        return
+    owner = prefix_handles.owner_prefix(Identifier.parse(service))
+    if f"{owner}.".startswith(f"{prefix}."):
+        raise InvalidValue(f"the service itself stands under {prefix}", field="service")
 
 
 def _check_child(node_prefix: str, prefix: str) -> None:

@@ -244,6 +244,7 @@ prefixes = sa.Table(
     ),
     sa.Column("hosting", Text, nullable=False),
     sa.Column("site", pg.JSONB),
+    sa.Column("service", Name),
     sa.Column("status", Text, nullable=False, server_default="pending"),
     sa.Column("reason", Text),
     _created(),

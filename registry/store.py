@@ -22,7 +22,7 @@ Key = tuple[str, str]
 """Prefix and canonical suffix."""
 
 _READ = """
-SELECT p.status, p.hosting, p.site,
+SELECT p.status, p.hosting, p.site, p.service,
     coalesce(i.suffix, m.suffix), coalesce(i.values, m.values)
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (prefix, suffix_key, position)
 LEFT JOIN prefixes AS p ON p.prefix = CASE q.prefix WHEN '0.NA' THEN q.suffix_key ELSE q.prefix END
@@ -51,6 +51,7 @@ class Found:
     status: str | None
     hosting: str | None
     site: dict[str, Any] | None
+    service: str | None
     suffix: str | None
     values: tuple[HandleValue, ...]
 
@@ -66,20 +67,16 @@ class Change:
 async def read(pool: asyncpg.Pool, keys: Sequence[Key]) -> list[Found]:
     """Look up keys in one round trip; the answers come in the order of the keys."""
     rows = await pool.fetch(_READ, [key[0] for key in keys], [key[1] for key in keys])
-    return [_found(*row) for row in rows]
+    return [_found(row) for row in rows]
 
 
-def _found(
-    status: str | None,
-    hosting: str | None,
-    site: str | None,
-    suffix: str | None,
-    values: str | None,
-) -> Found:
+def _found(row: asyncpg.Record) -> Found:
+    status, hosting, site, service, suffix, values = row
     return Found(
         status,
         hosting,
         None if site is None else msgspec.json.decode(site),
+        service,
         suffix,
         () if values is None else decode_values(msgspec.json.decode(values)),
     )

@@ -19,6 +19,7 @@ from protocol.errors import (
     ServerNotResponsible,
     StoreUnavailable,
 )
+from protocol.handle.service import encode_service
 from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from protocol.values import HandleValue
 from registry import store
@@ -302,9 +303,7 @@ class Resolver:
         # The node's own prefix is not registered.
         if name != self._node_prefix and row.status != ACTIVE:
             return None
-        elsewhere = None
-        if row.hosting == DELEGATED:
-            elsewhere = HandleValue(SITE_INDEX, "HS_SITE", typed.site_from_json(row.site))
+        elsewhere = _elsewhere(row) if row.hosting == DELEGATED else None
         known = self.cache.prefixes.get(name)
         if known is not None and keep and known.elsewhere == elsewhere:
             return known
@@ -353,6 +352,13 @@ def encode(spelling: str, key: bytes, values: Sequence[HandleValue], prefix: Pre
     # Most are registered in their canonical spelling: then one object serves as both.
     kept = (key if octets == key else octets) if plain else None
     return Answer(b"%d\r\n\r\n%b" % (len(body), body), kept, prefix)
+
+
+def _elsewhere(row: store.Found) -> HandleValue:
+    """Return the value that says where a delegated prefix is served."""
+    if row.service is not None:
+        return HandleValue(SITE_INDEX, typed.SERVICE, encode_service(row.service))
+    return HandleValue(SITE_INDEX, "HS_SITE", typed.site_from_json(row.site))
 
 
 def _beside(own: Sequence[HandleValue], values: Sequence[HandleValue]) -> tuple[HandleValue, ...]:

@@ -45,6 +45,7 @@ async def apply(request: web.Request) -> web.Response:
             prefix=body.prefix,
             site=body.site,
             quota=request.app[REGISTRY].prefix_quota,
+            service=body.service,
         )
         return answer(struct(bodies.Prefix, row), location=f"/api/v1/prefixes/{row.prefix}")
 

@@ -30,6 +30,7 @@ from protocol.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
+from protocol.handle.service import read_service
 from protocol.identifier import check_prefix
 from registry.api import problems
 from registry.api.requests import cut_page, decode_json, page_after, page_limit, read_whole
@@ -138,6 +139,7 @@ async def _file(connection: AsyncConnection, filing: Filing) -> None:
         "industry": payload.enterprise.industry,
         "hosting": payload.hosting,
         "site": payload.site,
+        "service": payload.service,
         "status": payload.status,
         "updated_at": sa.func.now(),
     }
@@ -179,8 +181,16 @@ def _check(filing: Filing) -> None:
 
 
 def _check_site(payload: PrefixFiling) -> None:
-    if (payload.hosting == "delegated") != (payload.site is not None):
-        raise InvalidValue("a delegated prefix has a site, a hosted one none", field="payload.site")
+    places = (payload.site is not None) + (payload.service is not None)
+    if places != (payload.hosting == "delegated"):
+        raise InvalidValue(
+            "a delegated prefix has a site or a service, a hosted one none", field="payload.site"
+        )
+    if payload.service is not None:
+        try:
+            read_service(payload.service)
+        except InvalidValue as error:
+            raise error.at("payload.service") from None
     if payload.site is not None:
         try:
             typed.site_from_json(payload.site)

@@ -37,6 +37,7 @@ filings = sa.Table(
     sa.Column("industry", pg.TEXT, nullable=False),
     sa.Column("hosting", pg.TEXT, nullable=False),
     sa.Column("site", pg.JSONB(none_as_null=True)),
+    sa.Column("service", _Name),
     sa.Column("status", pg.TEXT, nullable=False),
     sa.Column("filed_at", _Time, nullable=False, server_default=_now),
     sa.Column("updated_at", _Time, nullable=False, server_default=_now),
@@ -66,3 +67,7 @@ async def prepare(database: Database) -> None:
         )
         await connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
         await connection.run_sync(metadata.create_all)
+        # Whoever has run it before there were services has the table without.
+        await connection.execute(
+            sa.text(f"ALTER TABLE {SCHEMA}.filings ADD COLUMN IF NOT EXISTS service text")
+        )

@@ -167,6 +167,43 @@ async def test_the_top_level_node_is_told_the_state_that_was_reached(node: Node)
     assert filed[0]["site"]["servers"][0]["address"] == "192.0.2.7"
 
 
+async def test_a_delegated_prefix_is_served_by_a_site_or_by_a_service(node: Node) -> None:
+    enterprise, key = await node.enterprise(1)
+    body = {"enterprise_id": enterprise, "hosting": "delegated", "prefix": "88.118.7"}
+    for more, field in (
+        ({}, "site"),
+        ({"site": SITE, "service": "0.SERV/X"}, "service"),
+        ({"hosting": "hosted", "service": "0.SERV/X"}, "service"),
+        ({"service": "no slash"}, "service"),
+        ({"service": "/X"}, "service"),
+        ({"service": "88.118.7/NODE"}, "service"),
+        ({"service": "0.na/88.118.7"}, "service"),
+        ({"service": "88.118.7.5/NODE"}, "service"),
+        ({"service": 7}, "service"),
+    ):
+        status, problem, _ = await node.call("POST", "/prefixes", key, {**body, **more})
+        assert (status, problem["field"]) == (422, field), (more, problem)
+    assert (await node.counts())["prefixes"] == 0
+    prefix = await node.prefix(
+        enterprise, key, hosting="delegated", prefix="88.118.7", service="0.SERV/Pumps"
+    )
+    status, shown, _ = await node.call("GET", f"/prefixes/{prefix}", key)
+    assert (shown["hosting"], shown["site"], shown["service"]) == (
+        "delegated",
+        None,
+        "0.SERV/Pumps",
+    )
+    other = await node.prefix(enterprise, key, hosting="delegated", service=f"{prefix}9/NODE")
+    assert other == "88.118.1"
+    async with node.database.begin() as connection:
+        rows = await connection.execute(sa.select(outbox.c.payload).order_by(outbox.c.id))
+        filed = rows.scalars().all()
+    assert [(one["site"], one["service"]) for one in filed] == [
+        (None, "0.SERV/Pumps"),
+        (None, "88.118.79/NODE"),
+    ]
+
+
 async def test_numbers_are_given_out_from_the_lowest_and_never_again(node: Node) -> None:
     enterprise, key = await node.enterprise(1)
     given = [await node.prefix(enterprise, key) for _ in range(2)]

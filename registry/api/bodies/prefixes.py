@@ -34,9 +34,21 @@ class NewPrefix(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         dict[str, Any] | None,
         Meta(
             description="The HS_SITE of the enterprise's own node, in Handle JSON; for delegated"
-            " prefixes alone, and needed there"
+            " prefixes alone, which need it or a service"
         ),
     ] = None
+    service: (
+        Annotated[
+            str,
+            Meta(
+                max_length=2048,
+                description="In the place of a site the handle, of any node, whose HS_SITE values"
+                " say where the prefix is served; questions are referred to it by HS_SERV",
+                examples=["0.SERV/PUMPS"],
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Prefix(msgspec.Struct, frozen=True):
@@ -47,6 +59,7 @@ class Prefix(msgspec.Struct, frozen=True):
     enterprise_id: uuid.UUID
     hosting: Hosting
     site: dict[str, Any] | None
+    service: str | None
     reason: str | None
     created_at: datetime.datetime
     updated_at: datetime.datetime

@@ -20,7 +20,15 @@ SENTENCES = {
     "prefix {} is given out already, and nothing but zeros tells them apart": (
         "前缀 {} 已被分配,二者仅前导零不同"
     ),
-    "a delegated prefix needs the site that serves it": "自建节点的前缀必须给出其站点",
+    "a delegated prefix needs the site, or the service, that serves it": (
+        "自建节点的前缀必须给出其站点或服务标识"
+    ),
+    "a hosted prefix is served by this node": "托管前缀由本节点提供服务",
+    "a site and a service: one of both": "站点与服务标识只能给出其一",
+    "the service itself stands under {}": "服务标识本身位于 {} 之下",
+    "the name of a service has the form prefix/suffix": "服务标识须为“前缀/后缀”的形式",
+    "the name of a service is in UTF-8": "服务标识须为 UTF-8 编码",
+    "not the name of a service: {}": "不是服务标识:{}",
     "a hosted prefix has no site of its own": "托管前缀没有自己的站点",
     "not of the form {}.number": "必须是 {}.数字 的形式",
     "no prefix {}": "前缀 {} 不存在",

@@ -13,9 +13,12 @@ from protocol.errors import ResponseCode
 from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.message import Message
 from protocol.handle.requests import ResolutionRequest
-from protocol.handle.responses import ReferralResponse
+from protocol.handle.responses import ReferralResponse, ResolutionResponse
+from protocol.identifier import Identifier
 from resolver.client import udp
-from resolver.client.steps import Endpoint
+from resolver.client.exchange import Asking
+from resolver.client.resolving import resolve
+from resolver.client.steps import Endpoint, Step
 from tests.integration.handle_support import PLAIN, Node, ask
 from tests.integration.registry_client import SITE
 
@@ -130,3 +133,41 @@ async def test_referrals_come_over_udp_too(node: Node) -> None:
     for name, code in ((f"{prefix}.5/X", 303), (f"0.NA/{prefix}.5", 303), (f"{other}/X", 302)):
         request = ask(OpCode.RESOLUTION, ResolutionRequest(name))
         assert referred(await udp.ask(request, server))[0] == code, name
+
+
+async def test_a_prefix_is_delegated_to_a_service_by_its_name(node: Node) -> None:
+    id_, key = await node.http.enterprise(1)
+    prefix = await node.http.prefix(id_, key, hosting="delegated", service="0.serv/Pumps")
+    expected = (ResponseCode.SERVICE_REFERRAL, {("HS_SERV", b"0.serv/Pumps")})
+    for _, name in itertools.product(range(2), (f"{prefix}/X", f"{prefix}.5/X", f"{prefix}.5")):
+        assert referred(await answer(node, name)) == expected, name
+        stay = await answer(node, name, flags=PLAIN | OpFlag.DO_NOT_REFER)
+        assert stay.header.response_code == NOT_FOUND, name
+    own = await answer(node, f"0.NA/{prefix}")
+    assert isinstance(own.body, ResolutionResponse), own
+    (value,) = own.body.values
+    assert (value.index, value.type, value.data) == (1, "HS_SERV", b"0.serv/Pumps")
+
+
+async def test_our_client_finds_the_node_of_a_prefix_by_its_service(node: Node) -> None:
+    """The service is registered here, and its site is the second worker."""
+    prefix, token = await node.enterprise(1)
+    port = node.servers[1].port
+    interface = {"query": True, "protocol": "TCP", "port": port}
+    site = {"servers": [{"serverId": 1, "address": "127.0.0.1", "interfaces": [interface]}]}
+    values = [{"index": 1, "type": "HS_SITE", "data": {"format": "site", "value": site}}]
+    path = f"/identifiers/{prefix}/NODE"
+    assert (await node.http.call("PUT", path, token, {"values": values}))[0] == 201
+    id_, key = await node.http.enterprise(2)
+    other = await node.http.prefix(id_, key, hosting="delegated", service=f"{prefix}/NODE")
+    steps: list[Step] = []
+    asking = Asking(Identifier.parse(f"{other}/X"), 7, 1_800_000_000)
+    first = Endpoint("tcp", "127.0.0.1", node.servers[0].port)
+    got = await resolve(asking, first, watch=steps.append)
+    assert got.code == ResponseCode.SERVICE_REFERRAL, "the second one refers there again"
+    asked = [(step.endpoint.port, step.detail) for step in steps if step.event == "ask"]
+    assert asked == [
+        (first.port, f"for {other}/X"),
+        (first.port, f"for {prefix}/NODE"),
+        (port, f"for {other}/X"),
+    ]
