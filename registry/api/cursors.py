@@ -14,7 +14,7 @@ import hmac
 from protocol.errors import MalformedRequest
 
 _SUM_BYTES = 6
-_MAX_CHARACTERS = 1024
+_MAX_CHARACTERS = 2048
 
 
 def encode(kind: str, position: str) -> str:

@@ -156,11 +156,12 @@ async def get(request: web.Request) -> web.Response:
 async def page(request: web.Request) -> web.Response:
     """GET /api/v1/imports."""
     wanted = read_query(request, bodies.Listing)
-    kind = f"imports {wanted.state or ''} {wanted.prefix or ''}"
+    prefix = None if wanted.prefix is None else check_prefix(wanted.prefix)
+    kind = f"imports {wanted.state or ''} {prefix or ''}"
     limit, before = page_limit(request), _position(page_after(request, kind))
     async with open_work(request) as work:
         rows = await records.page(
-            work, before=before, limit=limit + 1, state=wanted.state, prefix=wanted.prefix
+            work, before=before, limit=limit + 1, state=wanted.state, prefix=prefix
         )
     rows, cursor = cut_page(rows, limit, kind, lambda row: f"{row.created_at.isoformat()} {row.id}")
     return respond(bodies.ImportPage([_body(row, request) for row in rows], cursor))

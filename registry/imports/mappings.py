@@ -76,6 +76,10 @@ async def get(work: Work, prefix: str, template: str, name: str) -> Record:
 
 async def named(work: Work, prefix: str, template: str, name: str) -> Mapping:
     """Return the mapping that an import names. Raises InvalidValue where there is none."""
+    try:
+        check_name(name)
+    except InvalidValue as error:
+        raise error.at("mapping") from None
     row = await _find(work, prefix, template, name)
     if row is None:
         raise InvalidValue(f"the template {template} has no mapping {name}", field="mapping")

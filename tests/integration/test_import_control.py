@@ -181,8 +181,13 @@ async def test_the_list_is_filtered_by_state_and_prefix_across_pages(
             seen += [item["id"] for item in body["items"]]
             path = f"/imports?limit=1&{filters}&cursor={body['next']}" if body["next"] else ""
         assert seen == expected, filters
-    for path in ("?state=over", "?status=done"):
-        assert (await node.call("GET", f"/imports{path}", key))[0] == 422
+    for path, expected in (
+        ("?state=over", 422),
+        ("?status=done", 422),
+        ("?prefix=88", 400),
+        ("?prefix=%00", 400),
+    ):
+        assert (await node.call("GET", f"/imports{path}", key))[0] == expected, path
 
 
 async def test_progress_and_the_time_that_is_left_are_told(
