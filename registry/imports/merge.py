@@ -144,7 +144,7 @@ async def write(
     await connection.execute("BEGIN")
     await checks.hold_templates(connection, batch)  # before the lock of any prefix
     await _refuse_prefixes(connection, job, batch)
-    if job.mode == modes.INSERT:
+    if job.mode == modes.INSERT and await _looks_first(connection, job, batch):
         await modes.refuse_registered(connection, batch, dry_run=job.dry_run)
     await checks.refuse_unregistered(connection, batch, dry_run=job.dry_run)
     if job.dry_run:
@@ -159,6 +159,11 @@ async def write(
         course.room -= failed
     await _move_on(connection, job, batch, seconds)
     await connection.execute("COMMIT")
+
+
+async def _looks_first(connection: asyncpg.Connection, job: Import, batch: Batch) -> bool:
+    """Whether writing alone would not show what is registered already."""
+    return job.dry_run or bool(await modes.with_ranges(connection, batch.groups))
 
 
 async def _register(
@@ -178,7 +183,7 @@ async def _insert_all(connection: asyncpg.Connection, batch: Batch) -> None:
     for _ in range(_INSERT_TRIES):
         if not batch.accepted or await _insert(connection, batch):
             return
-        # Somebody has registered one of them since we looked.
+        # One of them is registered already.
         await modes.refuse_registered(connection, batch, dry_run=False)
     raise StoreUnavailable("others register the identifiers of this import at this moment")
 

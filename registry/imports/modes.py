@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import asyncpg
@@ -25,6 +26,18 @@ CREATE TEMPORARY TABLE import_seen (
 
 _MISSING = "SELECT place FROM identifiers_missing($1, $2)"
 
+# To look for the range of each identifier takes longer than all else.
+_WITHOUT_ROW = """
+SELECT q.place::integer AS place
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (prefix, suffix_key, place)
+WHERE NOT EXISTS (
+    SELECT FROM identifiers AS i WHERE i.prefix = q.prefix AND i.suffix_key = q.suffix_key)
+"""
+_WITH_RANGES = """
+SELECT q.prefix FROM unnest($1::text[]) AS q (prefix)
+WHERE EXISTS (SELECT FROM ranges AS r WHERE r.prefix = q.prefix)
+"""
+
 _NOT_SEEN = """
 SELECT q.place::integer AS place
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (prefix, suffix_key, place)
@@ -42,10 +55,18 @@ async def missing(connection: asyncpg.Connection, keys: list[Key], *, dry_run: b
 
     dry_run: those that earlier batches would have registered count as registered.
     """
-    found = await _ask(connection, _MISSING, keys)
+    ranged = await with_ranges(connection, {prefix for prefix, _ in keys})
+    found = await _ask(connection, _MISSING, [key for key in keys if key[0] in ranged])
+    others = [key for key in keys if key[0] not in ranged]
+    found += await _ask(connection, _WITHOUT_ROW, others)
     if dry_run and found:
         found = await _ask(connection, _NOT_SEEN, found)
     return set(found)
+
+
+async def with_ranges(connection: asyncpg.Connection, prefixes: Iterable[str]) -> set[str]:
+    """Return which prefixes have ranges: identifiers that are registered without a row."""
+    return {row["prefix"] for row in await connection.fetch(_WITH_RANGES, list(prefixes))}
 
 
 async def refuse_registered(connection: asyncpg.Connection, batch: Batch, *, dry_run: bool) -> None:

@@ -15,7 +15,7 @@ from registry.imports.xlsx.markup import Attributes, Handler, parse, parse_all
 MAX_ROWS = 1 << 20
 """Of a sheet, as of any spreadsheet program."""
 
-MAX_STRINGS_BYTES = 512 << 20
+MAX_STRINGS_BYTES = 256 << 20
 MAX_SHEET_BYTES = 2 << 30
 MAX_ROW_BYTES = 4 << 20
 """XML of one row."""
