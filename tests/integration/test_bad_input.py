@@ -6,7 +6,9 @@ here. The bodies that get through as they are come from tests/integration/test_i
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import re
 import time
@@ -14,9 +16,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import openpyxl
 import pytest
 
 from registry.database import Database
+from tests import xlsx_support
 from tests.integration import bad_input, import_support, log_support, tenants
 from tests.integration.registry_client import URL_VALUE, Node, running
 from tests.integration.tenants import ITEM, Tenant
@@ -278,3 +282,60 @@ async def test_no_row_takes_what_nobody_may_send(node: Node) -> None:
     ended = await import_support.imported(node, own.key, whole.encode(), query)
     assert ended["state"] == "failed"
     assert "NUL" in ended["reason"]
+
+
+@pytest.mark.parametrize("kind", ["bomb", "entities"])
+async def test_no_workbook_unpacks_without_bound(node: Node, kind: str) -> None:
+    own = await tenants.make(node, 1)
+    workbook = xlsx_support.parts(xlsx_support.row(1, "suffix"))
+    sheet = "xl/worksheets/sheet1.xml"
+    if kind == "bomb":
+        workbook[sheet] = b" " * (64 << 20)
+    else:
+        workbook[sheet] = b'<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]>' + workbook[sheet]
+    query = f"?format=xlsx&prefix={own.prefix}"
+    ended = await import_support.imported(node, own.key, xlsx_support.zipped(workbook), query)
+    assert (ended["state"], ended["done"]) == ("failed", 0)
+    assert ended["reason"], "a clerk is told why"
+
+
+async def test_no_export_has_a_cell_that_a_spreadsheet_runs(node: Node) -> None:
+    own = await tenants.make(node, 1)
+    formulas = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "=HYPERLINK(1)")
+    for number, text in enumerate(formulas):
+        note = {"index": 2, "type": "NOTE", "data": {"format": "string", "value": text}}
+        path = f"/identifiers/{own.prefix}/F-{number}"
+        status, _, _ = await node.call("PUT", path, own.key, {"values": [note]})
+        assert status == 201
+    path = f"/exports/identifiers?prefix={own.prefix}&members=false&format="
+    headers = {"Authorization": f"Bearer {own.key}"}
+    async with node.client.get(node.url(path + "csv"), headers=headers) as answer:
+        rows = list(csv.reader(io.StringIO((await answer.read()).decode("utf-8-sig"), newline="")))
+    cells = [cell for line in rows for cell in line]
+    assert {f"'{text}" for text in formulas} <= set(cells)
+    assert not [cell for cell in cells if cell[:1] in "=+-@\t\r" and cell]
+    async with node.client.get(node.url(path + "xlsx"), headers=headers) as answer:
+        book = openpyxl.load_workbook(io.BytesIO(await answer.read()))
+    kinds = {cell.data_type for sheet in book for line in sheet.iter_rows() for cell in line}
+    assert "f" not in kinds, "no cell of the workbook is a formula"
+
+
+async def test_no_attachment_has_a_name_that_leads_elsewhere(node: Node) -> None:
+    own = await tenants.make(node, 1)
+    names = (
+        "../licence.png",
+        "..\\licence.png",
+        "/etc/licence.png",
+        "C:licence.png",
+        "a/../../licence.png",
+        "licence.png/",
+        ".png",
+        "licence.png.html",
+    )
+    for name in names:
+        path = bad_input.with_parameter(f"/enterprises/{own.enterprise}/attachments", "name", name)
+        for language in ("en", "zh"):
+            headers = {"Content_Type": "image/png", "Accept_Language": language}
+            status, answer, _ = await node.call("POST", path, node.operator, b"\x89PNG", **headers)
+            assert (status, answer["field"]) == (422, "name"), (name, answer)
+            assert bool(_CHINESE.search(answer["detail"])) == (language == "zh"), answer
