@@ -35,9 +35,9 @@ one of them needs: the others shall not wait for that, each is done alone then."
 
 
 GATHERING = 0.005
-"""Seconds for which the next transaction waits, at the longest, for as many as the last one had.
-Those who were answered just now send the next, one after another: the first of them would have a
-transaction of its own, and all others wait for it."""
+"""Seconds for which the next transaction waits, at the longest, for as many as the last one had and
+as wait already. Those who were answered just now send the next, one after another: else there were
+two crowds for ever, each of which waits for the transaction of the other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +125,8 @@ class Groups:
         writing = asyncio.create_task(self._write(token, group))
         await asyncio.wait([writing], timeout=WITHIN)
         if len(group) > 1 and writing.done():
-            await self._gather(token, len(group))
+            waiting = len(self._queues.get(token, ()))
+            await self._gather(token, min(len(group) + waiting, MAX_GROUP))
         self._busy.discard(token)  # what takes longer holds up none that come later
         self._go_on()
         try:

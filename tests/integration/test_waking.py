@@ -20,8 +20,9 @@ DEADLINE = 20.0
 
 @pytest.fixture
 async def woken(node: Node, works: Works) -> AsyncIterator[asyncio.Queue[None]]:
-    """What a reader hears that listens."""
+    """What a reader hears that listens, from now on."""
     heard: asyncio.Queue[None] = asyncio.Queue()
+    await node.database.waker.close()  # what the enterprise was made with is told
     connection = await asyncpg.connect(node.database.url)
     await connection.add_listener(CHANNEL, lambda *_: heard.put_nowait(None))
     yield heard
