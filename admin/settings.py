@@ -43,6 +43,7 @@ RELOADABLE = frozenset(
         "udp_responses_per_second",
         "udp_bytes_per_second",
         "tcp_connections_per_source",
+        "http_connections_per_source",
         "public_url",
         "label_font",
         "statistics_days",
@@ -96,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     udp_responses_per_second: Annotated[int, Meta(ge=0, le=10_000_000)] = 5000
     udp_bytes_per_second: Annotated[int, Meta(ge=0, le=10_000_000_000)] = 100_000
     tcp_connections_per_source: Annotated[int, Meta(ge=0, le=10_000)] = 1000
+    http_connections_per_source: Annotated[int, Meta(ge=0, le=10_000)] = 1000
     dns_port: Port = 5353
     toplevel_url: HttpUrl | None = None
     toplevel_token: Token | None = None

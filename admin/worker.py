@@ -30,6 +30,7 @@ from resolver.transports.limits import Limits
 from resolver.transports.rest import Rest
 from resolver.transports.rest_auth import Gate
 from resolver.transports.server import Https, HttpServer, start_http
+from resolver.transports.short_server import Room
 from resolver.transports.tls import TlsContext
 from resolver.transports.tunnel import add_tunnel
 
@@ -88,7 +89,8 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         administrators=frozenset(filter(None, settings.handle_admins.split(","))),
         find=find,
     )
-    app = make_app(registry, networks(settings.trusted_proxies))
+    proxies = networks(settings.trusted_proxies)
+    app = make_app(registry, proxies)
     rest = Rest(handle, Gate(registry, handle.guesses, plain=settings.plain_auth, find=find))
     add_routes(app, resolver, rest)
     rest.add_routes(app)
@@ -106,6 +108,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
                 host=settings.bind,
                 port=settings.http_port,
                 https=_https(settings),
+                room=Room(settings.http_connections_per_source, proxies),
             )
         ]
         if settings.handle_port:

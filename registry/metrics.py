@@ -101,6 +101,12 @@ METRICS = (
         (("reason", ("connections", "idle", "source", "memory")),),
     ),
     Metric(
+        "idnode_http_refused",
+        "Connections over HTTP closed for want of room: too many, or of one source.",
+        "counter",
+        (("reason", ("connections", "idle", "source")),),
+    ),
+    Metric(
         "idnode_secrets_refused",
         "Proofs of identity by a secret that were wrong, or not looked at after too many such.",
         "counter",

@@ -1,4 +1,4 @@
-"""How much one source may have of a worker's Handle server.
+"""How much one source may have of a worker.
 
 Whoever sends requests over UDP with the address of a victim makes us send the victim more than it
 cost him. So what a source gets is counted: its answers, and the bytes by which they are longer than
@@ -8,6 +8,7 @@ AMPLIFICATION times the requests. A client that is real and gets too much asks o
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,6 +74,32 @@ class ResponseLimit:
         """
         beyond = answered - AMPLIFICATION * asked
         return beyond <= 0 or self._bytes.take(source, beyond)
+
+
+class Places:
+    """How many connections each source has, and all together."""
+
+    def __init__(self, per_source: int) -> None:
+        """Take how many one source may have; 0: any number."""
+        self._per_source = per_source
+        self._taken: Counter[str] = Counter()
+        self.taken = 0
+
+    def free_for(self, source: str) -> bool:
+        """Whether a source may have one more."""
+        return not self._per_source or self._taken[source] < self._per_source
+
+    def take(self, source: str) -> None:
+        """Count a connection that is made."""
+        self._taken[source] += 1
+        self.taken += 1
+
+    def leave(self, source: str) -> None:
+        """Count one less."""
+        self._taken[source] -= 1
+        self.taken -= 1
+        if not self._taken[source]:
+            del self._taken[source]
 
 
 class _Shares:

@@ -14,11 +14,11 @@ from aiohttp import web
 from protocol import json_api
 from registry.metrics import LATENCY_BUCKETS, Row, slot
 from resolver.lookup import Resolver
-from resolver.transports.short import Front, ShortServer
+from resolver.transports.short import Front
+from resolver.transports.short_server import KEEPALIVE_SECONDS, Room, ShortServer
 
 SERVER_NAME = "idnode"
 TICK_SECONDS = 0.25
-KEEPALIVE_SECONDS = 75.0
 _BACKLOG = 1024
 _DRAIN_LOOK_SECONDS = 0.05
 _CANCEL_SECONDS = 0.2
@@ -142,12 +142,14 @@ class HttpServer:
 
 
 class _Runner(web.AppRunner):
-    def __init__(self, app: web.Application, front: Front) -> None:
+    def __init__(self, app: web.Application, front: Front, room: Room, row: Row) -> None:
         super().__init__(app, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS)
         self._front = front
+        self._room = room
+        self._row = row
 
     async def _make_server(self) -> web.Server:
-        return ShortServer(await super()._make_server(), self._front)
+        return ShortServer(await super()._make_server(), self._front, self._room, self._row)
 
 
 async def _sign(_: web.Request, response: web.StreamResponse) -> None:
@@ -170,15 +172,16 @@ async def start_http(
     host: str,
     port: int,
     https: Https | None = None,
+    room: Room | None = None,
 ) -> HttpServer:
     """Serve `app` on ports that other processes may share (SO_REUSEPORT). Port 0: any.
 
-    Raises OSError if an address can not be had.
+    room: for connections of one source. Raises OSError if an address can not be had.
     """
     loop = asyncio.get_running_loop()
     front = Front(resolver.cache.answers, loop, resolver.counter.found.names)
     app.on_response_prepare.append(_sign)
-    runner = _Runner(app, front)
+    runner = _Runner(app, front, room or Room(), row)
     await runner.setup()
     shared: dict[str, Any] = {"reuse_port": True, "backlog": _BACKLOG}
     try:

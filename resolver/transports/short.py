@@ -269,22 +269,3 @@ def _spelled(answer: Answer, target: bytes) -> bytes:
         return answer.http
     start = answer.http.index(spelling)
     return answer.http[:start] + target + answer.http[start + len(spelling) :]
-
-
-class ShortServer(web.Server):
-    """Makes a ShortRequestHandler for each connection."""
-
-    def __init__(self, server: web.Server, front: Front) -> None:
-        """Take over what an application's own server would do."""
-        super().__init__(
-            server.request_handler,
-            request_factory=server.request_factory,
-            handler_cancellation=server.handler_cancellation,
-            loop=server._loop,
-            **server._kwargs,
-        )
-        self._front = front
-
-    def __call__(self) -> RequestHandler:
-        """Make the protocol of a new connection."""
-        return ShortRequestHandler(self, front=self._front, loop=self._loop, **self._kwargs)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import Counter, deque
+from collections import deque
 from collections.abc import ValuesView
 from heapq import nsmallest
 from select import EPOLLIN, EPOLLOUT, epoll
@@ -28,7 +28,7 @@ from protocol.handle.envelope import SIZE, Envelope
 from protocol.handle.message import read_frame
 from resolver.handle.service import Login, Peer
 from resolver.transports.handle_endpoint import HandleEndpoint, refusal
-from resolver.transports.limits import source_of
+from resolver.transports.limits import Places, source_of
 from resolver.transports.tally import Tally
 
 log = structlog.get_logger("idnode.tcp")
@@ -69,8 +69,7 @@ class TcpServer:
         per_source: connections that one source may have; 0: any number.
         """
         self.endpoint = endpoint
-        self._per_source = per_source
-        self._sources: Counter[str] = Counter()  # connections, by source
+        self._places = Places(per_source)
         self.tally = Tally("tcp", endpoint.service.resolver.feed, endpoint.row)
         self._loop = asyncio.get_running_loop()
         self._socket = sock
@@ -111,10 +110,7 @@ class TcpServer:
     def forget(self, fd: int) -> None:
         """Take a connection off the list, before its descriptor is closed."""
         self.epoll.unregister(fd)
-        source = self._connections.pop(fd).source
-        self._sources[source] -= 1
-        if not self._sources[source]:
-            del self._sources[source]
+        self._places.leave(self._connections.pop(fd).source)
 
     def hold(self, more: int) -> None:
         """Count bytes that a connection holds from now on; fewer if negative."""
@@ -149,11 +145,11 @@ class TcpServer:
                 self._retry = self._loop.call_later(_RETRY_SECONDS, self._listen)
                 return
             self._connections[sock.fileno()] = _Connection(self, sock, address[0], source)
-            self._sources[source] += 1
+            self._places.take(source)
 
     def _refuses(self, source: str) -> str | None:
         """Return why no connection of this source is taken, None if it is."""
-        if self._per_source and self._sources[source] >= self._per_source:
+        if not self._places.free_for(source):
             return "source"
         if len(self._connections) >= MAX_CONNECTIONS:
             self._make_room()

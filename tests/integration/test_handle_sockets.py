@@ -566,7 +566,7 @@ async def _is_served(client: socket.socket) -> bool:
 
 async def test_a_source_that_has_its_connections_gets_no_more_and_others_do(node: Node) -> None:
     server = node.server._tcp
-    server._per_source = 3
+    server._places._per_source = 3
     clients = await _opened(node, 3)
     with await _connected(node) as fourth:
         assert not await _is_served(fourth), "more connections than a source may have"
@@ -584,7 +584,7 @@ async def test_a_source_that_has_its_connections_gets_no_more_and_others_do(node
     async with asyncio.timeout(20):
         while server.connections:
             await asyncio.sleep(0.01)
-    assert not server._sources, "nothing is kept of who has gone"
+    assert not server._places._taken, "nothing is kept of who has gone"
 
 
 async def test_when_there_are_too_many_connections_the_idle_ones_go(

@@ -27,7 +27,8 @@ from resolver.lookup import Resolver, encode
 from resolver.transports import short
 from resolver.transports.http import add_routes
 from resolver.transports.server import found_headers
-from resolver.transports.short import Front, ShortServer
+from resolver.transports.short import Front
+from resolver.transports.short_server import Room, ShortServer
 
 CACHED = (
     "88.118.35/SN-0001",
@@ -102,7 +103,7 @@ class Bench:
         self.front = Front(self.resolver.cache.answers, self.loop, names)
         lines = "".join(f"{name}: {value}\r\n" for name, value in found_headers(stale=True))
         self.front.head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: ".encode()
-        self.short = ShortServer(server, self.front)
+        self.short = ShortServer(server, self.front, Room(), private_row())
 
     @staticmethod
     async def _echo(request: web.Request) -> web.Response:
