@@ -54,7 +54,8 @@ def test_trace_shows_each_message_decoded(
     done = command("resolve", f"{prefix}/SN-1", "--tcp", "--trace", "--json", *place, cwd=directory)
     assert done.returncode == 0, done.stderr
     ask, sent, received = json.loads(done.stdout)["trace"]
-    assert ask == {"event": "ask", "server": f"tcp://127.0.0.1:{ports['handle_port']}"}
+    server = f"tcp://127.0.0.1:{ports['handle_port']}"
+    assert ask == {"event": "ask", "server": server, "detail": f"for {prefix}/SN-1"}
     assert (sent["event"], received["event"]) == ("send", "receive")
     question, answer = sent["message"], received["message"]
     assert question["envelope"]["request_id"] == answer["envelope"]["request_id"]
