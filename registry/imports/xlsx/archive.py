@@ -28,6 +28,17 @@ _END = struct.Struct("<4s4H2LH")  # end of central directory record (APPNOTE.TXT
 _END_MARK, _ZIP64_MARK = b"PK\x05\x06", b"PK\x06\x07"
 _ZIP64_LOCATOR_BYTES = 20
 _ENCRYPTED = 1
+# What zipfile raises for archives that are not in order; OSError where an offset leads outside.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    ValueError,
+)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -38,7 +49,7 @@ class Archive:
         _check_directory(file)
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
+        except _DAMAGED as error:
             raise _not_a_workbook() from error
         parts = self._zip.infolist()
         self._parts = {part.filename: part for part in parts}
@@ -66,7 +77,7 @@ class Archive:
             with self._zip.open(name) as part:
                 while piece := part.read(_STEP):
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except _DAMAGED as error:
             raise Unreadable(f"the part {name[:100]!r} of the workbook is damaged") from error
 
     def close(self) -> None:
