@@ -106,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prefix: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){1,6}$")] = "88.118"
     bootstrap_token: Token | None = None
     self_filing: bool = True
+    site_networks: Annotated[str, Meta(max_length=2000)] = ""
     prefix_quota: Annotated[int, Meta(ge=0, le=100_000)] = 100
     statistics_days: Annotated[int, Meta(ge=180, le=36_500)] = 400
     cache_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
@@ -156,10 +157,11 @@ def load(
     settings = Settings(**values)
     if settings.tls_key is not None and settings.tls_cert is None:
         raise SettingsError("tls_key: there is no tls_cert that it belongs to")
-    try:
-        networks(settings.trusted_proxies)
-    except ValueError as error:
-        raise SettingsError(f"trusted_proxies: {error}") from None
+    for name in ("trusted_proxies", "site_networks"):
+        try:
+            networks(getattr(settings, name))
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
     names = ("data_dir", "tls_cert", "tls_key", "label_font", "log_key", "snms_key")
     paths = {name: getattr(settings, name) for name in names}
     found = {name: directory / path for name, path in paths.items() if path is not None}

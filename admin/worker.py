@@ -23,6 +23,7 @@ from resolver.handle.elsewhere import Elsewhere, own_addresses, read_server
 from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
 from resolver.site import load_key, make_site
+from resolver.site_asker import SiteAsker
 from resolver.transports.handle_endpoint import HandleEndpoint
 from resolver.transports.handle_server import HandleServer, start_handle
 from resolver.transports.http import add_routes
@@ -79,6 +80,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         snms_key=snms_secrets.load_key(datadir.snms_key(settings)),
         self_filing=settings.self_filing,
         prefix_quota=settings.prefix_quota,
+        ask_site=SiteAsker(networks(settings.site_networks)).ask,
     )
     find = _find(settings)
     handle = HandleService(

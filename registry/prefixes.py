@@ -22,7 +22,7 @@ from protocol import typed
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
 from protocol.handle.service import read_service
 from protocol.identifier import Identifier, check_prefix
-from registry import outbox, prefix_handles, prefix_numbers, tenancy
+from registry import outbox, prefix_handles, prefix_numbers, site_checks, tenancy
 from registry.enterprises.status import APPROVED
 from registry.principals import OPERATOR, REVIEWER, STAFF
 from registry.schema import Name, enterprises, prefixes
@@ -76,7 +76,7 @@ async def apply(
     not approved or has its quota, and for a number that is reserved.
     """
     work.principal.require(OPERATOR, enterprise=enterprise_id, scope="enterprise:write")
-    place = _check_place(hosting, site, service)
+    place = check_place(hosting, site, service)
     if prefix is not None:
         _check_child(work.node_prefix, prefix)
     await _check_enterprise(work, enterprise_id)
@@ -89,7 +89,7 @@ async def apply(
         else:
             await prefix_numbers.check_wish(work, chosen := prefix)
         await _refuse_alike(work, chosen)
-    _check_not_below(chosen, place["service"])
+    check_not_below(chosen, place["service"])
     row: Record | None = (
         await work.connection.execute(
             insert(prefixes)
@@ -107,10 +107,13 @@ async def apply(
     return row
 
 
-def _check_place(
+def check_place(
     hosting: str, site: Mapping[str, Any] | None, service: str | None
 ) -> dict[str, Any]:
-    """Return the columns that say where a prefix is served: both NULL for a hosted one."""
+    """Return the columns that say where a prefix is served: both NULL for a hosted one.
+
+    Raises InvalidValue with the field.
+    """
     nowhere = {"site": sa.null(), "service": None}
     if hosting not in (HOSTED, DELEGATED):
         raise InvalidValue(f"not {HOSTED} or {DELEGATED}", field="hosting")
@@ -137,7 +140,7 @@ def _check_place(
         raise error.at("site") from None
 
 
-def _check_not_below(prefix: str, service: str | None) -> None:
+def check_not_below(prefix: str, service: str | None) -> None:
     """Raise InvalidValue for a service that one can find only if one knows where it is."""
     if service is None:
         return
@@ -266,11 +269,14 @@ async def _lock(connection: AsyncConnection, lock: Any, prefix: str) -> None:
     await connection.execute(sa.select(lock(sa.func.hashtext(_LOCK), sa.func.hashtext(prefix))))
 
 
-async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> Record:
+async def take_step(
+    work: Work, prefix: str, name: str, reason: str | None, *, force: bool = False
+) -> Record:
     """Take the step `name` of STEPS and return the new row. For reviewers and operators.
 
-    Raises NotFound, InvalidValue for a reason that is missing, and Conflict if the state does
-    not allow the step.
+    force: approve a delegated prefix whose site did not answer; needs a reason. Raises NotFound,
+    InvalidValue for a reason that is missing, and Conflict if the state or the site does not allow
+    the step.
     """
     work.principal.require(OPERATOR, REVIEWER, scope="enterprise:write")
     step = STEPS[name]
@@ -279,9 +285,7 @@ async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> R
     elif step.reason_needed:
         raise InvalidValue(f"to {name} a prefix needs a reason", field="reason")
     await hold_alone(work.connection, prefix)
-    query = sa.select(prefixes.c.status, prefixes.c.enterprise_id).where(
-        prefixes.c.prefix == prefix
-    )
+    query = sa.select(prefixes).where(prefixes.c.prefix == prefix)
     before = (await work.connection.execute(query.with_for_update())).one_or_none()
     if before is None:
         raise NotFound(f"no prefix {prefix}")
@@ -290,6 +294,9 @@ async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> R
         raise Conflict(f"to {name} it must be {' or '.join(step.before)}, but it is {current}")
     if step.after == ACTIVE:
         await _check_enterprise(work, before.enterprise_id)
+    if name == "approve" and before.hosting == DELEGATED:
+        place = site_checks.Place(before.site, before.service)
+        await site_checks.require_passed(work, prefix, place, force=force, reason=reason)
     row: Record = (
         await work.connection.execute(
             prefixes.update()
@@ -298,9 +305,8 @@ async def take_step(work: Work, prefix: str, name: str, reason: str | None) -> R
             .returning(prefixes)
         )
     ).one()
-    await work.audit(
-        f"prefix.{name}", prefix, {"before": current, "after": step.after, "reason": reason}
-    )
+    detail = {"before": current, "after": step.after, "reason": reason}
+    await work.audit(f"prefix.{name}", prefix, detail | ({"force": True} if force else {}))
     if name == "approve" and row.hosting == HOSTED:
         await prefix_handles.ensure(work, prefix)
     if step.filed:

@@ -253,6 +253,19 @@ prefixes = sa.Table(
     sa.Index("prefixes_status", "status", "prefix"),
 )
 
+site_checks = sa.Table(
+    "site_checks",
+    metadata,
+    sa.Column("prefix", Name, sa.ForeignKey("prefixes.prefix"), primary_key=True),
+    sa.Column("site", pg.JSONB, nullable=False),
+    sa.Column("service", Name),
+    sa.Column("passed", sa.Boolean, nullable=False),
+    sa.Column("asked", pg.JSONB, nullable=False),
+    sa.Column("actor", Text, nullable=False),
+    sa.Column("checked_at", Time, nullable=False),
+)
+"""Whether the site of a delegated prefix has answered for it; the latest check of each."""
+
 reserved_numbers = sa.Table(
     "reserved_numbers",
     metadata,

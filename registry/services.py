@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +18,9 @@ from registry import audit, metrics, principals, tenancy
 from registry.accounts.passwords import Passwords
 from registry.database import Database
 from registry.principals import Principal
+
+if TYPE_CHECKING:
+    from registry.site_checks import AskSite
 
 Record = sa.Row[*tuple[Any, ...]]
 """A row of a table, with its columns as attributes."""
@@ -38,7 +41,8 @@ class Registry:
     label_font: TrueType font that labels are printed in; None for those of the PDF reader.
     snms_key: what passwords hashed for the SNMS API are kept under; None where there is none.
     self_filing: whether enterprises may file themselves. prefix_quota: how many prefixes one may
-    have where nobody has said otherwise.
+    have where nobody has said otherwise. ask_site: asks the site of a delegated prefix; None where
+    nobody can.
     """
 
     database: Database
@@ -52,6 +56,7 @@ class Registry:
     snms_key: bytes | None = field(default=None, repr=False)
     self_filing: bool = True
     prefix_quota: int = 100
+    ask_site: AskSite | None = None
 
 
 @dataclass(frozen=True)

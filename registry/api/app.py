@@ -34,6 +34,7 @@ from registry.api import (
     proxies,
     ranges,
     relations,
+    sites,
     snms,
     snms_batches,
     snms_templates,
@@ -75,6 +76,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
     app[identifier_batches.PLACES] = asyncio.Semaphore(identifier_batches.MAX_AT_ONCE)
     app[exports.PLACES] = asyncio.Semaphore(exports.MAX_AT_ONCE)
     app[attachments.PLACES] = asyncio.Semaphore(attachments.AT_ONCE)
+    app[sites.PLACES] = asyncio.Semaphore(sites.AT_ONCE)
     app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
     writers = app[identifiers.GROUPS] = Groups(registry)
     app.on_cleanup.append(lambda _: writers.close())
@@ -86,6 +88,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         keys,
         prefixes,
         numbers,
+        sites,
         templates,
         labels,
         mappings,

@@ -81,11 +81,16 @@ async def page(request: web.Request) -> web.Response:
 
 def _step(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handler(request: web.Request) -> web.StreamResponse:
-        body = await read_body(request, bodies.StepReason, optional=True)
+        body: bodies.Approval | bodies.StepReason
+        if name == "approve":
+            body = await read_body(request, bodies.Approval, optional=True)
+        else:
+            body = await read_body(request, bodies.StepReason, optional=True)
+        force = isinstance(body, bodies.Approval) and body.force
         prefix = check_prefix(request.match_info["prefix"])
 
         async def effect(work: Work) -> Answer:
-            row = await prefixes.take_step(work, prefix, name, body.reason)
+            row = await prefixes.take_step(work, prefix, name, body.reason, force=force)
             return answer(struct(bodies.Prefix, row), status=200)
 
         return await post(request, effect)

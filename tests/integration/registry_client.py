@@ -25,6 +25,7 @@ from registry.networks import networks
 from registry.principals import SYSTEM
 from registry.schema import metadata
 from registry.services import Registry, Work
+from resolver.site_asker import SiteAsker
 
 CONTACT = {"name": "Node desk", "phone": "+86 592 5550100", "email": "node@example.com"}
 SITE = {
@@ -106,9 +107,13 @@ class Node:
         body = {"enterprise_id": enterprise_id, "hosting": "hosted", **more}
         status, made, _ = await self.call("POST", "/prefixes", key, body)
         assert status == 201, made
-        status, after, _ = await self.call(
-            "POST", f"/prefixes/{made['prefix']}/approve", self.reviewer
+        decided = (
+            {"force": True, "reason": "its site is made up"}
+            if {"site", "service"} & set(more)
+            else {}
         )
+        path = f"/prefixes/{made['prefix']}/approve"
+        status, after, _ = await self.call("POST", path, self.reviewer, decided)
         assert (status, after["status"]) == (200, "active"), after
         prefix: str = made["prefix"]
         return prefix
@@ -143,6 +148,7 @@ async def running(
     trusted_proxies: str = "",
     self_filing: bool = True,
     prefix_quota: int = 100,
+    site_networks: str = "",
 ) -> AsyncIterator[Node]:
     """Run the registry on `database`."""
     async with database.begin() as connection:
@@ -160,6 +166,7 @@ async def running(
         snms_key=snms_key,
         self_filing=self_filing,
         prefix_quota=prefix_quota,
+        ask_site=SiteAsker(networks(site_networks)).ask,
     )
     client = TestClient(TestServer(make_app(registry, networks(trusted_proxies))))
     await client.start_server()

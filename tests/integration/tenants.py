@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_code
+from tests.integration.registry_client import CONTACT, SITE, URL_VALUE, Node, credit_code
 
 PASSWORD = "quiet heron 47 over the lock"
 SECRET = "the secret of identity number 301"
@@ -91,6 +91,9 @@ async def make(node: Node, number: int) -> Tenant:
         Content_Type="application/pdf",
     )
     prefix = await node.prefix(enterprise["id"], key["key"])
+    path = f"/prefixes/{prefix}/check"
+    status, checked, _ = await node.call("POST", path, node.operator, {"site": SITE})
+    assert (status, checked["passed"]) == (200, False), checked
     wish = {"enterprise_id": enterprise["id"], "hosting": "hosted"}
     pending = (await _made(node, key["key"], "/prefixes", wish))["prefix"]
     await _fill_prefix(node, key["key"], prefix, mark)

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from registry.database import Database
 from registry.tenancy import ROLE
 from tests.integration import log_support, rest_support, tenants
-from tests.integration.registry_client import CONTACT, URL_VALUE, Node, credit_code, running
+from tests.integration.registry_client import CONTACT, SITE, URL_VALUE, Node, credit_code, running
 from tests.integration.tenants import ITEM, PASSWORD, PDF, Tenant
 
 Body = Callable[[Tenant, Tenant], Any]
@@ -155,6 +155,9 @@ CASES: dict[str, Case] = {
     "listReservedNumbers": Case(),
     "releaseNumbers": Case({"number": "number"}),
     "setPrefixQuota": Case(_ENTERPRISE, lambda own, stranger: {"quota": 9}),
+    "checkSite": Case(body=lambda own, stranger: {"site": SITE}),
+    "getSiteCheck": Case(),
+    "changeHosting": Case(body=lambda own, stranger: {"hosting": "hosted"}),
     "listIndustries": Case(refused=_OWN_ONLY, control=None),
     "listRegions": Case(refused=_OWN_ONLY, control=None),
     "issueKey": Case(_ENTERPRISE),

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 Hosting = Literal["hosted", "delegated"]
+Reason = Annotated[str, Meta(max_length=1000)]
 PrefixStatus = Literal["pending", "active", "rejected", "suspended", "revoked"]
 
 
@@ -75,4 +76,11 @@ class PrefixPage(msgspec.Struct, frozen=True):
 class StepReason(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Why a step is taken; the body may be left out where no reason is needed."""
 
-    reason: Annotated[str, Meta(max_length=1000)] | None = None
+    reason: Reason | None = None
+
+
+class Approval(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Approval of a prefix; a delegated one whose site did not answer needs force and a reason."""
+
+    reason: Reason | None = None
+    force: bool = False

@@ -77,5 +77,14 @@ SENTENCES = {
     "there are {} reservations already: delete some first": "已有 {} 个保留段,请先删除一部分",
     "no reservation begins with {}": "没有从 {} 开始的保留段",
     "not the beginning of a prefix, such as 88.118.3": "不是前缀的开头,例如 88.118.3",
+    "nothing is known here of a site of prefix {}: name it": "本节点不知道前缀 {} 的站点,请给出",
+    "the site of prefix {} was not checked": "前缀 {} 的站点尚未探测",
+    "to go on by force needs a reason": "强制通过须说明原因",
+    "its site has not answered for the prefix lately: check it, or go on by force with a reason": (
+        "其站点近期未通过探测:请先探测,或说明原因后强制通过"
+    ),
+    "this process asks no sites": "本进程不探测站点",
+    "the node checks as many sites as it does at once": "节点同时探测的站点已达上限",
+    "prefix {} is {}": "前缀 {} {}",
     "too many filings wait for a decision; come again later": "待审核的备案过多,请稍后再试",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry.api.bodies import prefixes as bodies
-from registry.api.operations import numbers
+from registry.api.operations import numbers, sites
 from registry.api.operations.common import PAGE, POST
 from registry.api.operations.model import Answers, Operation, Parameter
 
@@ -30,7 +30,7 @@ def _step(name: str, chinese: str, from_to: str) -> Operation:
         chinese,
         "reviewer, operator",
         {200: Answers("The prefix in its new state", bodies.Prefix)},
-        request=bodies.StepReason,
+        request=bodies.Approval if name == "approve" else bodies.StepReason,
         request_optional=True,
         parameters=POST,
         refused=(404, 409),
@@ -72,7 +72,12 @@ OPERATIONS = (
         {200: Answers("The prefix", bodies.Prefix)},
         refused=(404,),
     ),
-    _step("approve", "批准前缀", "pending -> active"),
+    *sites.OPERATIONS,
+    _step(
+        "approve",
+        "批准前缀",
+        "pending -> active. The site of a delegated prefix must have passed a check.",
+    ),
     _step("reject", "驳回前缀", "pending -> rejected, which is final. Needs a reason."),
     _step("suspend", "暂停前缀", "active -> suspended: it stops resolving. Needs a reason."),
     _step("resume", "恢复前缀", "suspended -> active"),
