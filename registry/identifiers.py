@@ -26,6 +26,7 @@ from protocol.errors import (
     ServerNotResponsible,
 )
 from protocol.identifier import Identifier
+from protocol.typed_check import check_typed
 from protocol.values import MAX_VALUES, HandleValue, check_values
 from registry import access, audit
 from registry import identifier_statements as statements
@@ -195,6 +196,7 @@ def decode(work: Work, values: object) -> Sequence[HandleValue]:
     """Read a list of Handle JSON values. Raises InvalidValue with the field."""
     decoded = json_api.decode_values(values, timestamp=int(work.now.timestamp()))
     check_values(decoded)
+    check_typed(decoded)
     return access.checked(decoded)
 
 

@@ -8,8 +8,8 @@ The id-pointer SDK has one field for an SM2 key: SubjectPublicKeyInfo (RFC 5280)
 in PEM and reads in DER. It also writes keys of all kinds as PEM and nothing else. All of that is
 read; DER is written.
 
-The data of HS_SECKEY are the bytes of the secret, those of HS_SERV, HS_SERV.PREFIX and HS_ALIAS
-an identifier in UTF-8, those of HS_NAMESPACE XML in UTF-8: they have no other encoding.
+The data of HS_SECKEY are the bytes of the secret, those of HS_ALIAS an identifier in UTF-8: they
+have no other encoding.
 """
 
 from __future__ import annotations

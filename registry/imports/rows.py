@@ -18,7 +18,7 @@ import msgspec
 from protocol import json_api
 from protocol.errors import InvalidHandle
 from protocol.identifier import Identifier, check_registrable, fold
-from protocol.typed import JSON_FORMAT
+from protocol.typed_check import CHECKS, check_typed
 from protocol.values import (
     DEFAULT_PERMISSIONS,
     MAX_DATA_BYTES,
@@ -107,10 +107,7 @@ def head_of(index: int, type_: str, audience: str) -> str:
 def is_plain(type_: str) -> bool:
     """Whether strings of this type may be stored as they come."""
     return (
-        type_.isascii()
-        and type_.isprintable()
-        and " " not in type_
-        and type_.upper() not in JSON_FORMAT
+        type_.isascii() and type_.isprintable() and " " not in type_ and type_.upper() not in CHECKS
     )
 
 
@@ -118,6 +115,7 @@ def decoded_values(values: object) -> Sequence[HandleValue]:
     """Read values of any kind. Raises InvalidValue."""
     decoded = json_api.decode_values(values, timestamp=0)
     check_values(decoded)
+    check_typed(decoded)
     return access.checked(decoded)
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from protocol import json_api
 from protocol.errors import IdnodeError
 from protocol.identifier import Identifier, check_registrable
+from protocol.typed_check import check_typed
 from protocol.values import check_values
 from registry.imports import readers
 from registry.imports.csv_rows import csv_parser
@@ -179,6 +180,7 @@ def by_the_api(
     check_not_reserved(identifier.suffix_key)
     decoded = json_api.decode_values(values, timestamp=0)
     check_values(decoded)
+    check_typed(decoded)
     if template is not None:
         checker = TEMPLATES.checker(identifier.prefix, template)
         assert checker is not None
@@ -191,10 +193,11 @@ def by_the_api(
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 # The reader refuses a file with a NUL.
-CELL_TEXTS = TEXTS.filter(lambda text: "\0" not in text)
+CELL_TEXTS = st.one_of(TEXTS.filter(lambda text: "\0" not in text), st.just("0.SERV/x"))
 SUFFIXES = st.one_of(st.from_regex(r"[A-Za-z0-9\\/-]{1,20}", fullmatch=True), TEXTS)
-TYPES = st.sampled_from(["URL", "NAME", "hs_admin", "HS_SITE", "类型", "a b", "", "X\t"])
+TYPES = st.sampled_from(["URL", "NAME", "hs_admin", "HS_SITE", "hs_serv", "类型", "a b", "", "X\t"])
 DATA = st.one_of(
+    st.fixed_dictionaries({"format": st.just("string"), "value": CELL_TEXTS}),
     st.fixed_dictionaries({"format": st.just("string"), "value": TEXTS}),
     st.fixed_dictionaries({"format": st.just("base64"), "value": st.sampled_from(["AA==", "!"])}),
     TEXTS,
@@ -283,9 +286,9 @@ def test_an_ndjson_row_is_stored_as_the_api_would_store_it(
 def test_a_csv_row_is_stored_as_the_api_would_store_it(
     suffix: str, cells: list[str], ttl: str
 ) -> None:
-    parse = csv_parser(["URL", "identifier", "2000:NAME", "ttl", "HS_ADMIN"], None)
+    parse = csv_parser(["URL", "identifier", "2000:NAME", "ttl", "HS_SERV"], None)
     row = [cells[0], f"88.118.35/{suffix}", cells[1], ttl, cells[2]]
-    columns = zip((1, 2000, 3), ("URL", "NAME", "HS_ADMIN"), cells, strict=True)
+    columns = zip((1, 2000, 3), ("URL", "NAME", "HS_SERV"), cells, strict=True)
     seconds = {"": 86_400, "60": 60}.get(ttl, -1)
     values = [
         {"index": index, "type": type_, "data": cell, "ttl": seconds}

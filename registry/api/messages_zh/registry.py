@@ -26,6 +26,13 @@ SENTENCES = {
     "a hosted prefix is served by this node": "托管前缀由本节点提供服务",
     "a site and a service: one of both": "站点与服务标识只能给出其一",
     "the service itself stands under {}": "服务标识本身位于 {} 之下",
+    # protocol.typed_check
+    "no data of {}: {}": "不是 {} 的数据:{}",
+    "the root element is {}": "根元素须为 {}",
+    "more than {} elements stand in each other": "元素嵌套超过 {} 层",
+    "a document type, and entities with it, is not taken": "不接受文档类型声明及实体",
+    "the XML is in UTF-8": "XML 须为 UTF-8 编码",
+    "line {} of the XML: {}": "XML 第 {} 行:{}",
     "the name of a service has the form prefix/suffix": "服务标识须为“前缀/后缀”的形式",
     "the name of a service is in UTF-8": "服务标识须为 UTF-8 编码",
     "not the name of a service: {}": "不是服务标识:{}",

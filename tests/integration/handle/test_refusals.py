@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from dataclasses import replace
 
 import pytest
@@ -395,12 +394,15 @@ async def test_proofs_are_checked_within_bounds(
 
 
 async def test_an_administrator_that_nobody_can_read_names_nobody(node: Node) -> None:
-    prefix, token, owner = await owned(node)
-    broken = base64.b64encode(b"\xff").decode()
-    value = {"index": 100, "type": "HS_ADMIN", "data": {"format": "base64", "value": broken}}
-    path = f"/identifiers/0.NA/{prefix}"
-    status, answer, _ = await node.http.call("PATCH", path, token, {"values": [value]})
-    assert status == 200, answer
+    prefix, _, owner = await owned(node)
+    # No longer can it be written.
+    await node.sql(
+        f"""UPDATE identifiers SET values = (
+                SELECT jsonb_agg(CASE v ->> 'type' WHEN 'HS_ADMIN' THEN jsonb_set(v, '{{data}}',
+                    jsonb_build_object('format', 'string', 'value', '?')) ELSE v END)
+                FROM jsonb_array_elements(values) AS v)
+            WHERE prefix = '0.NA' AND suffix = '{prefix}'"""
+    )
     code = await node.code(owner, OpCode.CREATE_HANDLE, ValuesRequest(f"{prefix}/X", ()))
     assert code == ResponseCode.INVALID_ADMIN
 
