@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from protocol.errors import ResponseCode
+from protocol.handle import session as keys
 from protocol.handle.envelope import SIZE, decode_envelope
 from protocol.handle.fragment import Reassembly, cut
 from protocol.handle.header import OpCode, OpFlag
@@ -158,3 +159,26 @@ async def test_what_was_not_sent_is_not_counted_as_resolved(source: Source) -> N
         answer = await source.ask(source.question(DATAGRAM))
         assert answer.header.response_code == ResponseCode.ERROR
     assert sum(prefix.cells) == before
+
+
+async def test_in_an_encrypted_session_the_word_to_ask_over_tcp_is_encrypted(
+    source: Source,
+) -> None:
+    session = await source.node.session(None, encrypted=True)
+    source.node.servers[0]._udp._limit = ResponseLimit(Limits(0, 1), lambda: 1.0)
+    question = ResolutionRequest(f"{source.prefix}/{LONG}")
+    request = session.message(OpCode.RESOLUTION, question).encode()
+    envelope, payload = keys.encrypt_message(
+        decode_envelope(request), request[SIZE:], session.key, bytes(16)
+    )
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(source.socket, envelope.encode() + payload)
+    async with asyncio.timeout(20):
+        part = await loop.sock_recv(source.socket, 65_535)
+    answer = decode_envelope(part)
+    assert answer.encrypted
+    assert len(part) <= AMPLIFICATION * (SIZE + len(payload))
+    told = decode_payload(*keys.decrypt_message(answer, part[SIZE:], session.key))
+    assert told.header.response_code == ResponseCode.ERROR
+    assert isinstance(told.body, ErrorResponse)
+    assert source.dropped("bytes") == 1
