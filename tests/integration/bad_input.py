@@ -135,6 +135,8 @@ def bad_query(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield BIDIRECTIONAL, OVERRIDE
     if schema.get("type") in ("integer", "number"):
         yield from (("beyond int64", str(number)) for number in BEYOND_INT64)
+    if schema.get("type") != "string" or "format" in schema:
+        yield "null", "null"
 
 
 def with_parameter(target: str, name: str, text: str) -> str:

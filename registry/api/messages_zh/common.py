@@ -44,6 +44,7 @@ SENTENCES = {
     "missing": "缺少该字段",
     "unknown member": "未知字段",
     "holds a character that turns the direction of text": "含有改变文字方向的字符",
+    "null is no value: leave the parameter out": "null 不是取值:请省略该参数",
     "given twice": "重复给出",
     # What msgspec says of a body that is not of its type.
     "Expected `{}`, got `{}`": "类型应为 {},实际为 {}",
