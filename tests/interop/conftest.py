@@ -53,6 +53,11 @@ def value(index: int, type_: str, data: str, form: str = "string", **more: Any) 
 @pytest.fixture(scope="module")
 async def own_database_url(postgres_url: str, template_url: str) -> str:
     """URL of a migrated, empty database for all tests of a file."""
+    return await new_database(postgres_url, template_url)
+
+
+async def new_database(postgres_url: str, template_url: str) -> str:
+    """Make a migrated, empty database and return its URL."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     template = template_url.partition("?")[0].rpartition("/")[2]
     admin = await asyncpg.connect(postgres_url)
