@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from protocol import json_api, typed
@@ -27,6 +28,9 @@ SITE_INDEX = 1
 """Where the node itself says by which site the prefix is served. No owner writes there."""
 
 ALL_PERMISSIONS = "1" * 12
+
+POWERS = frozenset({"HS_ADMIN", "HS_VLIST", "HS_PUBKEY", "HS_SECKEY", "HS_CERT", "HS_SIGNATURE"})
+"""Types of values that say who may do what, and by which keys."""
 
 
 def owner_prefix(identifier: Identifier) -> str:
@@ -83,3 +87,32 @@ async def ensure(work: Work, prefix: str) -> None:
         attested = audit.of_values(values)
         await work.audit("identifier.put", f"{PREFIX_HANDLE_PREFIX}/{prefix}", attested)
         work.changes(PREFIX_HANDLE_PREFIX, [prefix])
+
+
+async def renew(work: Work, prefix: str) -> None:
+    """Take everybody's power from a prefix handle: its holder is another one from now on.
+
+    Administrators and keys go, and what a prefix handle begins with comes; the rest stays.
+    """
+    here = (identifiers.c.prefix == PREFIX_HANDLE_PREFIX, identifiers.c.suffix_key == prefix)
+    query = sa.select(identifiers.c["values"]).where(*here).with_for_update()
+    before = await work.connection.scalar(query)
+    if before is None:
+        return
+    first = [
+        json_api.encode_value(value) for value in first_values(prefix, int(work.now.timestamp()))
+    ]
+    taken = {value["index"] for value in first}
+    kept = [
+        value
+        for value in before
+        if value["type"].upper() not in POWERS and value["index"] not in taken
+    ]
+    values = sorted((*first, *kept), key=lambda value: int(value["index"]))
+    await audit.name_writer(work.connection, work.principal.actor)
+    await work.connection.execute(
+        identifiers.update().where(*here).values({identifiers.c["values"]: values})
+    )
+    handle = f"{PREFIX_HANDLE_PREFIX}/{prefix}"
+    await work.audit("identifier.put", handle, audit.of_values(values))
+    work.changes(PREFIX_HANDLE_PREFIX, [prefix])

@@ -79,7 +79,7 @@ async def apply(
     place = check_place(hosting, site, service)
     if prefix is not None:
         _check_child(work.node_prefix, prefix)
-    await _check_enterprise(work, enterprise_id)
+    await check_enterprise(work, enterprise_id)
     # One application at a time: the number found free is still free when it is taken.
     await prefix_numbers.lock(work)
     await prefix_numbers.check_quota(work, enterprise_id, quota)
@@ -156,8 +156,11 @@ def _check_child(node_prefix: str, prefix: str) -> None:
         raise InvalidValue(f"not of the form {node_prefix}.number", field="prefix")
 
 
-async def _check_enterprise(work: Work, enterprise_id: uuid.UUID) -> None:
-    """Let pass for an enterprise that is approved, and stays so to the end of the transaction."""
+async def check_enterprise(work: Work, enterprise_id: uuid.UUID) -> None:
+    """Let pass an enterprise that is approved, and stays so to the end of the transaction.
+
+    Raises NotFound and Conflict.
+    """
     query = sa.select(enterprises.c.status).where(enterprises.c.id == enterprise_id)
     status = await work.connection.scalar(query.with_for_update(read=True, key_share=True))
     if status is None:
@@ -293,7 +296,7 @@ async def take_step(
     if current not in step.before:
         raise Conflict(f"to {name} it must be {' or '.join(step.before)}, but it is {current}")
     if step.after == ACTIVE:
-        await _check_enterprise(work, before.enterprise_id)
+        await check_enterprise(work, before.enterprise_id)
     if name == "approve" and before.hosting == DELEGATED:
         place = site_checks.Place(before.site, before.service)
         await site_checks.require_passed(work, prefix, place, force=force, reason=reason)

@@ -253,6 +253,34 @@ prefixes = sa.Table(
     sa.Index("prefixes_status", "status", "prefix"),
 )
 
+prefix_transfers = sa.Table(
+    "prefix_transfers",
+    metadata,
+    sa.Column("prefix", Name, sa.ForeignKey("prefixes.prefix"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column(
+        "from_enterprise", pg.UUID(as_uuid=True), sa.ForeignKey("enterprises.id"), nullable=False
+    ),
+    sa.Column(
+        "to_enterprise", pg.UUID(as_uuid=True), sa.ForeignKey("enterprises.id"), nullable=False
+    ),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("begun_by", Text, nullable=False),
+    sa.Column("begun_at", Time, nullable=False),
+    sa.Column("ended_by", Text),
+    sa.Column("ended_at", Time),
+    sa.Index(
+        "prefix_transfers_open",
+        "prefix",
+        unique=True,
+        postgresql_where=sa.text("state = 'offered'"),
+    ),
+    sa.Index("prefix_transfers_from", "from_enterprise"),
+    sa.Index("prefix_transfers_to", "to_enterprise"),
+)
+"""How prefixes went from one enterprise to another, and what is offered; see transfers.py."""
+
 site_checks = sa.Table(
     "site_checks",
     metadata,

@@ -41,6 +41,7 @@ from registry.api import (
     snms_users,
     statistics,
     templates,
+    transfers,
     transparency,
 )
 from registry.api.requests import REGISTRY, REQUEST_ID, Handler
@@ -89,6 +90,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         prefixes,
         numbers,
         sites,
+        transfers,
         templates,
         labels,
         mappings,

@@ -94,6 +94,7 @@ async def make(node: Node, number: int) -> Tenant:
     path = f"/prefixes/{prefix}/check"
     status, checked, _ = await node.call("POST", path, node.operator, {"site": SITE})
     assert (status, checked["passed"]) == (200, False), checked
+    await _offer(node, prefix, enterprise["id"], mark)
     wish = {"enterprise_id": enterprise["id"], "hosting": "hosted"}
     pending = (await _made(node, key["key"], "/prefixes", wish))["prefix"]
     await _fill_prefix(node, key["key"], prefix, mark)
@@ -131,6 +132,14 @@ async def make(node: Node, number: int) -> Tenant:
         "target": target,
     }
     return Tenant(mark, enterprise["id"], key["key"], session["token"], prefix, pending, ids)
+
+
+async def _offer(node: Node, prefix: str, enterprise: str, mark: str) -> None:
+    """Make the offer of a prefix, and of an old one: to itself, so that it is nobody else's."""
+    statement = """INSERT INTO prefix_transfers (prefix, number, from_enterprise, to_enterprise,
+        state, reason, begun_by, begun_at)
+        VALUES (:prefix, 1, :id, :id, 'offered', :reason, 'account:system', now())"""
+    await _written(node, statement, prefix, id=enterprise, reason=f"offer of {mark}")
 
 
 async def _made(

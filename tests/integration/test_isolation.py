@@ -158,6 +158,13 @@ CASES: dict[str, Case] = {
     "checkSite": Case(body=lambda own, stranger: {"site": SITE}),
     "getSiteCheck": Case(),
     "changeHosting": Case(body=lambda own, stranger: {"hosting": "hosted"}),
+    "transferPrefix": Case(
+        body=lambda own, stranger: {"enterprise_id": stranger.enterprise, "reason": "because"},
+        control=None,
+    ),
+    "acceptPrefix": Case(control=None),
+    "endPrefixOffer": Case(),
+    "listTransfers": Case(refused=_OWN_ONLY),
     "listIndustries": Case(refused=_OWN_ONLY, control=None),
     "listRegions": Case(refused=_OWN_ONLY, control=None),
     "issueKey": Case(_ENTERPRISE),

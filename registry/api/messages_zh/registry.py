@@ -93,5 +93,9 @@ SENTENCES = {
     "this process asks no sites": "本进程不探测站点",
     "the node checks as many sites as it does at once": "节点同时探测的站点已达上限",
     "prefix {} is {}": "前缀 {} {}",
+    "the enterprise has this prefix already": "该企业已持有此前缀",
+    "prefix {} is offered already: withdraw that first": "前缀 {} 的转移已发起,请先撤回",
+    "prefix {} is not with who offered it any more": "前缀 {} 已不属于发起转移的企业",
+    "nobody offers prefix {}": "前缀 {} 没有待接受的转移",
     "too many filings wait for a decision; come again later": "待审核的备案过多,请稍后再试",
 }

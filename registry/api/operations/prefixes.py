@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry.api.bodies import prefixes as bodies
-from registry.api.operations import numbers, sites
+from registry.api.operations import numbers, sites, transfers
 from registry.api.operations.common import PAGE, POST
 from registry.api.operations.model import Answers, Operation, Parameter
 
@@ -11,6 +11,7 @@ TAG = ("Prefixes", "前缀")
 
 PARAMETERS = {
     **numbers.PARAMETERS,
+    **transfers.PARAMETERS,
     "hosting": Parameter("query", "Only prefixes served so", {"enum": ["hosted", "delegated"]}),
     "beginning": Parameter("query", "Only prefixes that begin so, such as 88.118.3", name="q"),
     "status": Parameter(
@@ -73,6 +74,7 @@ OPERATIONS = (
         refused=(404,),
     ),
     *sites.OPERATIONS,
+    *transfers.OPERATIONS,
     _step(
         "approve",
         "批准前缀",
