@@ -10,7 +10,16 @@ import pytest
 
 from tests.integration import rest_support
 from tests.integration.registry_client import SITE
-from tests.integration.rest_support import OTHER, PREFIX, Answer, Front, basic, value
+from tests.integration.rest_support import (
+    ADMIN_ID,
+    OTHER,
+    PREFIX,
+    Answer,
+    Front,
+    basic,
+    let_administrator_in,
+    value,
+)
 
 ELSEWHERE = f"/api/handles/{OTHER}/Pump-1"
 
@@ -91,3 +100,21 @@ async def test_derived_prefixes_are_referred_whoever_asks(front: Front) -> None:
     body = {"values": [value(1, "https://a.example")]}
     refused = await front.ask("PUT", f"/api/handles/{PREFIX}.5/X", body, basic())
     assert (refused.status, refused.code) == (400, 301), "it is written where it is served"
+
+
+async def test_a_prefix_handle_is_not_deleted_by_its_owner(front: Front) -> None:
+    """DELETE_DERIVED_PREFIX is for the prefix above to give: here it gives it to nobody."""
+    own = f"/api/handles/0.NA/{PREFIX}"
+    refused = await front.ask("DELETE", own, auth=basic())
+    assert (refused.status, refused.code) == (403, 400), refused.body
+    assert (await front.ask("GET", own)).code == 1
+    await let_administrator_in(front)
+    deleted = await front.ask("DELETE", own, auth=basic(ADMIN_ID))
+    assert (deleted.status, deleted.code) == (200, 1), deleted.body
+
+
+async def test_the_index_of_the_site_is_not_written(front: Front) -> None:
+    own = f"/api/handles/0.NA/{PREFIX}?index=1"
+    refused = await front.ask("PUT", own, [value(1, "https://a.example")], basic())
+    assert (refused.status, refused.code) == (400, 202), refused.body
+    assert "index 1 of a prefix handle is the node's" in refused.json["message"]
