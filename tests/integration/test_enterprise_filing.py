@@ -263,7 +263,8 @@ async def test_filters_that_nothing_can_match_are_refused(
     node: Node, query: str, field: str
 ) -> None:
     status, refused, _ = await node.call("GET", f"/enterprises?{query}", node.operator)
-    assert (status, refused["field"]) == (422, field)
+    assert status in (400, 422)
+    assert refused["field"] == field
 
 
 async def test_an_enterprise_that_lists_finds_itself_alone(node: Node) -> None:
