@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.identifier import Identifier, fold
 from registry.identifiers import may_read
-from registry.ranges import COLUMNS, Span, member_values, span_of
+from registry.range_members import Span, member_values
+from registry.ranges import COLUMNS, span_of
 from registry.schema import Name, identifiers, range_exceptions, ranges
 from registry.services import Record, Work
 
@@ -133,7 +134,7 @@ class _Members:
         suffix, row = self.span.suffix(number), self.row
         values = row.values_
         if row.substitute:
-            values = member_values(values, suffix, f"{number:0{self.span.width}d}")
+            values = member_values(values, suffix, self.span.digits(number))
         return Listed(
             fold(suffix),
             suffix,

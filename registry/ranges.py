@@ -11,27 +11,23 @@ member's own, the number with its leading zeros.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from protocol.errors import Conflict, HandleExists, InvalidHandle, InvalidValue, NotFound
-from protocol.identifier import Identifier, check_registrable, fold
-from registry import audit, identifiers, prefixes
+from protocol.errors import Conflict, HandleExists, NotFound
+from protocol.identifier import Identifier, fold
+from registry import audit, identifiers, prefixes, range_checks
+from registry.range_members import Span
 from registry.schema import ranges
 from registry.services import Record, Work
 from registry.templates import lookup as templates
-from registry.templates.names import check_not_reserved
 
 MAX_RANGES = 10_000
 """Ranges under one prefix: whoever lists its identifiers reads them all."""
-
-_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 COLUMNS = (
     ranges.c.id,
@@ -63,70 +59,9 @@ _OWNER = sa.select(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Where a range stands. spelling: what comes before the number, as it was written."""
-
-    prefix: str
-    spelling: str
-    width: int
-    first: int
-    last: int
-
-    @classmethod
-    def between(cls, prefix: str, first: str, last: str) -> Span:
-        """Return the span from the suffix `first` to `last`. Raises InvalidValue, InvalidHandle."""
-        ends = []
-        for name, suffix in (("first", first), ("last", last)):
-            try:
-                check_registrable(Identifier.of(prefix, suffix))
-                check_not_reserved(fold(suffix))
-            except InvalidHandle as error:
-                error.field = name if error.field == "suffix" else error.field
-                raise
-            digits = _NUMBER.search(suffix)
-            if digits is None:
-                raise InvalidValue("a member of a range ends in a number", field=name)
-            ends.append((suffix[: digits.start()], digits[0]))
-        (spelling, low), (other, high) = ends
-        if fold(other) != fold(spelling):
-            raise InvalidValue("differs from first before its number", field="last")
-        if len(low) != len(high):
-            raise InvalidValue(
-                "its number has not as many digits as that of first: write leading zeros",
-                field="last",
-            )
-        if int(high) < int(low):
-            raise InvalidValue("its number is less than that of first", field="last")
-        return cls(prefix, spelling, len(low), int(low), int(high))
-
-    def suffix(self, number: int) -> str:
-        """Return the suffix of the member with this number, as spelled."""
-        return f"{self.spelling}{number:0{self.width}d}"
-
-    @property
-    def count(self) -> int:
-        """How many members there may be at most."""
-        return self.last - self.first + 1
-
-
 def span_of(row: Record) -> Span:
     """Return the span of a row with COLUMNS."""
     return Span(row.prefix, row.spelling, row.width, row.first_, row.last_)
-
-
-def member_values(values: list[dict[str, Any]], suffix: str, number: str) -> list[dict[str, Any]]:
-    """Return values with ``{suffix}`` and ``{number}`` replaced, as `member_values` in SQL does."""
-
-    def fill(part: Any) -> Any:
-        if isinstance(part, str):
-            return part.replace("{number}", number).replace("{suffix}", suffix)
-        if isinstance(part, dict):
-            return {name: fill(member) for name, member in part.items()}
-        return [fill(item) for item in part] if isinstance(part, list) else part
-
-    filled: list[dict[str, Any]] = fill(values)
-    return filled
 
 
 async def create(
@@ -207,21 +142,16 @@ async def _content(
     wanted: templates.Wanted | None,
     held: str | None,
 ) -> dict[Any, Any]:
-    """Return what is stored of a range beside its place. Raises InvalidValue.
-
-    What the last member says is checked: with `substitute` no other one is longer.
-    """
+    """Return what is stored of a range beside its place. Raises InvalidValue."""
     decoded = identifiers.decode(work, values)
     stored = identifiers.encode(decoded)
-    said = stored
+    checker = None if wanted is None else wanted.usable(held)
     if substitute:
-        said = member_values(stored, span.suffix(span.last), f"{span.last:0{span.width}d}")
-    shown = identifiers.decode(work, said)
-    identifiers.encode(shown)
+        await range_checks.check(work, checker, span, decoded, stored)
+    elif checker is not None:
+        await templates.check(work, checker, decoded)
     reference = None
-    if wanted is not None:
-        checker = wanted.usable(held)
-        await templates.check(work, checker, shown)
+    if checker is not None:
         stored = identifiers.encode(checker.restrict(decoded))
         reference = str(checker.reference)
     return {

@@ -20,6 +20,7 @@ from registry.templates.definition import (
     FIRST_INDEX,
     PARTNERS,
     PUBLIC,
+    Data,
     Definition,
     IdentifierData,
     Item,
@@ -89,6 +90,7 @@ class Checker:
         self.definition = definition
         self._items = {item.index: _compile(item) for item in definition.items}
         self._required = [index for index, item in self._items.items() if item.required]
+        self._data = {item.index: item.data for item in definition.items}
         self._audiences = {item.index: item.audience for item in definition.items}
         self.restricted = frozenset(
             index for index, audience in self._audiences.items() if audience != PUBLIC
@@ -142,6 +144,20 @@ class Checker:
         present = {index for index, _, _ in values}
         index = next(index for index in self._required if index not in present)
         return Fault(index, "required", f"{self._items[index].label} is required, but missing")
+
+    def data(self, index: int) -> Data | None:
+        """Return what the data of the value with this index must be, None if it is no item."""
+        return self._data.get(index)
+
+    def label(self, index: int) -> str:
+        """Return how errors name an item."""
+        return self._items[index].label
+
+    def broken(self, index: int, text: str) -> Fault | None:
+        """Return what is wrong with the data of an item alone; see `fault` for all there is."""
+        item = self._items[index]
+        broken = item.rule(text)
+        return broken and Fault(index, broken.rule, f"{item.label} {broken.reason}")
 
     def check(
         self, values: Sequence[HandleValue], positions: Mapping[int, int] | None = None

@@ -15,6 +15,11 @@ SENTENCES = {
     "the range is there": "该号段已存在",
     "the range is not there": "该号段不存在",
     "the range has changed": "该号段已被修改",
+    "a type is one for all members of a range: nothing in it is replaced": (
+        "号段内所有标识的类型相同,类型中不能有占位符"
+    ),
+    "{} has another text for each member, and its rule ({}) must be checked for each: such a range"
+    " has at most {} members": "{} 对每个标识取值不同,须逐一校验(规则 {}),此类号段最多 {} 个标识",
     "name the prefix: ?prefix=88.118.35": "请指明前缀:?prefix=88.118.35",
     "not true or false": "不是 true 或 false",
 }
