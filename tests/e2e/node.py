@@ -94,6 +94,10 @@ class Node:
     def get(self, path: str) -> Answer:
         return self.call("GET", path)
 
+    def ask(self, identifier: str) -> Answer:
+        """Resolve an identifier as anybody does, without a token."""
+        return self.call("GET", f"/api/handles/{identifier}", token=None)
+
     def admin(self, path: str) -> Answer:
         return self.call("GET", path, admin=True)
 

@@ -30,12 +30,12 @@ def _refused(answer: Answer) -> bool:
 
 def _check_away(node: Node, prefix: str) -> None:
     known = eventually(
-        lambda: _stale(node.get(f"/api/handles/{prefix}/KNOWN")), "known answers are marked stale"
+        lambda: _stale(node.ask(f"{prefix}/KNOWN")), "known answers are marked stale"
     )
     assert known.status == 200
-    assert _refused(node.get(f"/api/handles/{prefix}/UNASKED")), "503 with Retry-After"
+    assert _refused(node.ask(f"{prefix}/UNASKED")), "503 with Retry-After"
     assert _refused(node.put(prefix, "NEW")), "a write is refused, with Retry-After"
-    assert node.get(f"/api/handles/{prefix}/KNOWN").status == 200
+    assert node.ask(f"{prefix}/KNOWN").status == 200
     assert node.admin("/healthz").status == 200
     assert node.admin("/").status == 200
     eventually(lambda: node.admin("/readyz").status == 503, "the node says that it is not ready")
@@ -51,21 +51,19 @@ def _stale(answer: Answer) -> Answer | None:
 def _check_back(node: Node, prefix: str) -> None:
     eventually(node.ready, "the node is ready again")
     eventually(
-        lambda: node.get(f"/api/handles/{prefix}/UNASKED").status == 200,
+        lambda: node.ask(f"{prefix}/UNASKED").status == 200,
         "what was not in memory is answered",
     )
     eventually(lambda: node.put(prefix, "LATER").status == 201, "writes are taken")
-    assert node.get(f"/api/handles/{prefix}/LATER").status == 200
-    assert node.get(f"/api/handles/{prefix}/NEW").status == 404, "a refused write left no trace"
-    eventually(
-        lambda: not _stale(node.get(f"/api/handles/{prefix}/KNOWN")), "answers are fresh again"
-    )
+    assert node.ask(f"{prefix}/LATER").status == 200
+    assert node.ask(f"{prefix}/NEW").status == 404, "a refused write left no trace"
+    eventually(lambda: not _stale(node.ask(f"{prefix}/KNOWN")), "answers are fresh again")
 
 
 def test_paused_postgres(directory: Path) -> None:
     with serve(directory) as node:
         prefix = node.register(["KNOWN", "UNASKED"])
-        assert node.get(f"/api/handles/{prefix}/KNOWN").status == 200
+        assert node.ask(f"{prefix}/KNOWN").status == 200
         workers = {process.pid for process in node.named("admin.worker")}
         with _paused(node.named("postgres")):
             _check_away(node, prefix)

@@ -45,8 +45,8 @@ async def by_json(front: Front, method: str, name: str, body: object = None) -> 
 
 async def create(front: Front, way: str, name: str) -> int:
     if way == "message":
-        return await by_message(front, OpCode.CREATE_HANDLE, ValuesRequest(name, (url(1),)))
-    return await by_json(front, "PUT", f"{name}?overwrite=false", value(1, "x"))
+        return await by_message(front, OpCode.CREATE_HANDLE, ValuesRequest(name, (url(2),)))
+    return await by_json(front, "PUT", f"{name}?overwrite=false", value(2, "x"))
 
 
 async def hold(front: Front, name: str, *values: HandleValue) -> None:
