@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from protocol.errors import ResponseCode
 from protocol.identifier import Identifier
 from resolver.client.exchange import Asking
 from resolver.client.resolving import resolve
@@ -43,12 +42,16 @@ class Pair:
         answer = self.root.call(method, f"/api/v1/{path}", body)
         assert answer.status in (200, 201), answer.body
 
-    def until_referred(self, name: str, code: int) -> None:
+    def until_referred(self, name: str, type_: str) -> None:
         def holds() -> bool:
-            answer = self.root.get(f"/api/handles/{name}").json
-            return bool(answer["responseCode"] == code)
+            values = self.root.get(f"/api/handles/{name}").json.get("values", [])
+            return [value["type"] for value in values] == [type_]
 
-        eventually(holds, f"the root answers {name} with {code}")
+        eventually(holds, f"the root refers {name} by {type_}")
+
+
+def at(site: dict[str, Any], index: int, type_: str) -> dict[str, Any]:
+    return {"index": index, "type": type_, "data": {"format": "site", "value": site}}
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +82,7 @@ def pair(database_urls: list[str]) -> Iterator[Pair]:
         body = {"enterprise_id": enterprise["id"], "prefix": "88.118.2", "hosting": "hosted"}
         pair.tell("POST", "prefixes", body)
         pair.tell("POST", "prefixes/88.118.2/approve", None)
-        place = {"index": 2, "type": "HS_SITE", "data": {"format": "site", "value": pair.site}}
-        pair.tell("PUT", f"identifiers/{SERVICE}", {"values": [place]})
+        pair.tell("PUT", f"identifiers/{SERVICE}", {"values": [at(pair.site, 2, "HS_SITE")]})
         yield pair
     shutil.rmtree(directory)
 
@@ -109,14 +111,19 @@ async def found_by_both(
     return {name: (steps[name]["root"]["code"], steps[name]["root"]["types"]) for name in names}
 
 
+@pytest.mark.parametrize("by", ["HS_SITE.PREFIX", "HS_SERV.PREFIX"])
 async def test_what_derives_from_a_hosted_prefix_is_found(
-    pair: Pair, program: java.Program
+    pair: Pair, program: java.Program, by: str
 ) -> None:
-    place = {"index": 2, "type": "HS_SITE.PREFIX", "data": {"format": "site", "value": pair.site}}
+    place = at(pair.site, 2, by)
+    if by == "HS_SERV.PREFIX":
+        place["data"] = {"format": "string", "value": SERVICE}
+        of_derived = at(pair.site, 3, "HS_SITE.PREFIX")
+        pair.tell("PATCH", f"identifiers/{SERVICE}", {"values": [of_derived]})
     pair.tell("PATCH", f"identifiers/0.NA/{PREFIX}", {"values": [place]})
-    pair.until_referred(DERIVED, ResponseCode.PREFIX_REFERRAL)
+    pair.until_referred(DERIVED, by)
     said = await found_by_both(pair, program, [DERIVED])
-    assert said == {DERIVED: (303, ["HS_SITE.PREFIX"])}
+    assert said == {DERIVED: (303, [by])}
 
 
 @pytest.mark.parametrize("by", ["site", "service"])
@@ -124,12 +131,7 @@ async def test_what_is_delegated_is_found(pair: Pair, program: java.Program, by:
     place = {"site": pair.site} if by == "site" else {"service": SERVICE}
     why = {"force": True, "reason": "the site is on this machine"}
     pair.tell("PUT", f"prefixes/{PREFIX}/hosting", {"hosting": "delegated", **place, **why})
-
-    def told() -> bool:
-        values = pair.root.get(f"/api/handles/0.NA/{PREFIX}.1").json.get("values", [])
-        return [value["type"] for value in values] == [kind]
-
     kind = {"site": "HS_SITE", "service": "HS_SERV"}[by]
-    eventually(told, f"the root refers by {kind}")
+    pair.until_referred(DERIVED, kind)
     said = await found_by_both(pair, program, [DERIVED, OWN])
     assert said == {DERIVED: (302, [kind]), OWN: (302, [kind])}
