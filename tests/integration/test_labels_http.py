@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import zipfile
 from collections.abc import AsyncIterator
 from typing import Any
@@ -267,6 +268,34 @@ async def test_more_at_once_than_there_are_places_is_told_to_come_again(
     places.release()
     assert (await fetch(node, "POST", "/labels", key, body))[0] == 200
     assert not places.locked()
+
+
+@pytest.mark.parametrize("many", [True, False])
+async def test_while_labels_are_drawn_others_are_answered(
+    node: Node, owner: tuple[str, str], monkeypatch: pytest.MonkeyPatch, many: bool
+) -> None:
+    prefix, key = owner
+    drawing, answered = threading.Event(), threading.Event()
+    draw = labels._picture
+
+    def waiting(*what: Any) -> bytes:
+        drawing.set()
+        assert answered.wait(20), "nobody was answered while a label was drawn"
+        return draw(*what)
+
+    monkeypatch.setattr(labels, "_picture", waiting)
+    if many:
+        body = {"identifiers": [f"{prefix}/SN-0001"], "format": "png"}
+        asked = asyncio.create_task(fetch(node, "POST", "/labels", key, body))
+    else:
+        path = f"/identifiers/{prefix}/SN-0001/label?format=png"
+        asked = asyncio.create_task(fetch(node, "GET", path, key))
+    async with asyncio.timeout(20):
+        while not drawing.is_set():
+            await asyncio.sleep(0.01)
+        assert (await node.call("GET", "/me", key))[0] == 200
+        answered.set()
+        assert (await asked)[0] == 200
 
 
 async def test_a_suffix_that_ends_in_label_is_written_with_an_escape(
