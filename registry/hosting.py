@@ -16,6 +16,7 @@ from registry import outbox, prefix_handles, site_checks, stored
 from registry.prefixes import (
     ACTIVE,
     HOSTED,
+    MAX_REASON,
     PENDING,
     SUSPENDED,
     check_not_below,
@@ -24,7 +25,7 @@ from registry.prefixes import (
 )
 from registry.principals import OPERATOR, REVIEWER
 from registry.schema import prefixes
-from registry.services import Record, Work
+from registry.services import Record, Work, check_text
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ async def change(work: Work, prefix: str, wish: Wish) -> Record:
     """
     columns = check_place(wish.hosting, wish.site, wish.service)
     check_not_below(prefix, columns["service"])
+    if wish.reason is not None:
+        check_text(wish.reason, "reason", maximum=MAX_REASON)
     await hold_alone(work.connection, prefix)
     query = sa.select(prefixes).where(prefixes.c.prefix == prefix).with_for_update()
     before = (await work.connection.execute(query)).one_or_none()

@@ -74,11 +74,10 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         middlewares.insert(0, proxies.middleware(trusted))
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=middlewares)
     app[REGISTRY] = registry
-    app[identifier_batches.PLACES] = asyncio.Semaphore(identifier_batches.MAX_AT_ONCE)
-    app[exports.PLACES] = asyncio.Semaphore(exports.MAX_AT_ONCE)
+    for busy in (identifier_batches, exports, labels):
+        busy.add_places(app)
     app[attachments.PLACES] = asyncio.Semaphore(attachments.AT_ONCE)
     app[sites.PLACES] = asyncio.Semaphore(sites.AT_ONCE)
-    app[labels.PLACES] = asyncio.Semaphore(labels.MAX_AT_ONCE)
     writers = app[identifiers.GROUPS] = Groups(registry)
     app.on_cleanup.append(lambda _: writers.close())
     app.on_response_prepare.extend((_name_request, _close_if_late))

@@ -12,11 +12,12 @@ from protocol.errors import Busy
 from protocol.identifier import Identifier, check_prefix
 from registry import export, identifiers, tenancy
 from registry.api.bodies import exports as bodies
+from registry.api.places import Places
 from registry.api.requests import REGISTRY, open_work, read_query
 from registry.api.streams import cut_off
 
 MAX_AT_ONCE = 2
-"""Exports of one process: each keeps a connection to the database."""
+"""Exports of one process, one of a tenant: each keeps a connection to the database."""
 
 SECONDS = 1800.0
 """Time in which an export must have been taken."""
@@ -24,14 +25,22 @@ SECONDS = 1800.0
 WRITE_SECONDS = 30.0
 """Time in which a client must take what it is sent at once."""
 
-PLACES: web.AppKey[asyncio.Semaphore] = web.AppKey("exports", asyncio.Semaphore)
-"""MAX_AT_ONCE places."""
+PLACES: web.AppKey[Places] = web.AppKey("exports", Places)
 
 _TYPES = {
     "ndjson": "application/x-ndjson",
     "csv": "text/csv; charset=utf-8; header=present",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+
+
+def _full() -> Busy:
+    return Busy("the node makes as many exports as it does at once")
+
+
+def add_places(app: web.Application) -> None:
+    """Give an application the places of its exports."""
+    app[PLACES] = Places(MAX_AT_ONCE, each=1, full=_full)
 
 
 async def identifiers_of(request: web.Request) -> web.StreamResponse:
@@ -41,11 +50,11 @@ async def identifiers_of(request: web.Request) -> web.StreamResponse:
     async with open_work(request) as work:
         await identifiers.may_read(work, Identifier.of(prefix, "0"))
         tenant = work.principal.enterprise_id
-    places = request.app[PLACES]
-    if places.locked():
-        raise Busy("the node makes as many exports as it does at once")
     database = request.app[REGISTRY].database
-    async with places, database.begin(within=SECONDS, snapshot=True) as connection:
+    async with (
+        request.app[PLACES].hold(tenant),
+        database.begin(within=SECONDS, snapshot=True) as connection,
+    ):
         await tenancy.enter(connection, tenant)
         parts = await _parts(connection, prefix, how)
         response = web.StreamResponse(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 from aiohttp import ClientPayloadError, web
@@ -24,6 +24,7 @@ from registry import batch
 from registry.api import problems
 from registry.api.bodies import batch as bodies
 from registry.api.bodies.problems import Problem
+from registry.api.places import Places, Tenant
 from registry.api.requests import (
     BODY_SECONDS,
     REQUEST_ID,
@@ -43,13 +44,19 @@ from registry.services import Work
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 MAX_AT_ONCE = 2
-"""Batches that one process works on: each holds its body, and a connection to the database."""
+"""Batches that one process works on, one of a tenant: each holds a connection to the database."""
+
+MAX_BODIES = 16
+"""Batches that one process reads or has read, MAX_BODIES_EACH of a tenant."""
+
+MAX_BODIES_EACH = 4
 
 WAIT_SECONDS = 10.0
 """How long a batch waits for those before it."""
 
-PLACES: web.AppKey[asyncio.Semaphore] = web.AppKey("batches", asyncio.Semaphore)
-"""MAX_AT_ONCE places."""
+BODIES: web.AppKey[Places] = web.AppKey("bodies of batches", Places)
+PLACES: web.AppKey[Places] = web.AppKey("batches", Places)
+
 
 NDJSON = "application/x-ndjson"
 
@@ -67,7 +74,8 @@ async def change(request: web.Request) -> web.Response:
         raise _too_large()
     async with open_work(request) as work:  # who may not has not to send
         batch.require_writer(work)
-    async with place(request):
+        tenant = work.principal.enterprise_id
+    async with reading(request, tenant):
         raw = await _body(request)
         operations = await _read(_parts(request, raw))
 
@@ -75,7 +83,8 @@ async def change(request: web.Request) -> web.Response:
             result = await batch.run(work, operations, atomic=how.atomic)
             return answer(_result(request, result, operations), status=200)
 
-        return await post(request, effect, body=raw, within=batch.SECONDS)
+        async with place(request, tenant):
+            return await post(request, effect, body=raw, within=batch.SECONDS)
 
 
 def _check_content_type(request: web.Request) -> None:
@@ -91,19 +100,24 @@ def _too_large() -> TooLarge:
     return TooLarge(f"a batch has at most {MAX_BODY_BYTES} bytes")
 
 
-@contextlib.asynccontextmanager
-async def place(request: web.Request) -> AsyncIterator[None]:
+def add_places(app: web.Application) -> None:
+    """Give an application the places of its batches."""
+    app[BODIES] = Places(MAX_BODIES, each=MAX_BODIES_EACH, full=_full)
+    app[PLACES] = Places(MAX_AT_ONCE, each=1, full=_full)
+
+
+def _full() -> Busy:
+    return Busy("the node works on as many batches as it does at once")
+
+
+def reading(request: web.Request, tenant: Tenant) -> AbstractAsyncContextManager[None]:
+    """Hold the room for the body of a batch, which may come slowly. Raises Busy."""
+    return request.app[BODIES].hold(tenant, wait=WAIT_SECONDS)
+
+
+def place(request: web.Request, tenant: Tenant) -> AbstractAsyncContextManager[None]:
     """Hold one of the places that all batches of a process share. Raises Busy."""
-    places = request.app[PLACES]
-    try:
-        async with asyncio.timeout(WAIT_SECONDS):
-            await places.acquire()
-    except TimeoutError:
-        raise Busy("the node works on as many batches as it does at once") from None
-    try:
-        yield
-    finally:
-        places.release()
+    return request.app[PLACES].hold(tenant, wait=WAIT_SECONDS)
 
 
 async def _body(request: web.Request) -> bytes:

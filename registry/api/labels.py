@@ -13,6 +13,7 @@ from protocol.errors import Busy, Conflict, InvalidHandle, InvalidValue
 from protocol.identifier import Identifier
 from registry.api.bodies import labels as bodies
 from registry.api.identifiers import PATH, path_identifier
+from registry.api.places import Places, Tenant
 from registry.api.requests import REGISTRY, open_work, read_body, read_query
 from registry.api.streams import cut_off
 from registry.labels import archive, links, pictures, selection, symbols
@@ -20,23 +21,32 @@ from registry.labels.pictures import Measures
 from registry.labels.symbols import Symbol
 
 MAX_AT_ONCE = 4
-"""Requests for many labels that one process works on."""
+"""Requests for many labels that one process works on, half of them of a tenant."""
 
 STREAM_SECONDS = 300.0
 """Time in which an archive of pictures must have been taken."""
 
-PLACES: web.AppKey[asyncio.Semaphore] = web.AppKey("labels", asyncio.Semaphore)
-"""MAX_AT_ONCE places."""
+PLACES: web.AppKey[Places] = web.AppKey("labels", Places)
 
 _UNPLAIN = re.compile(r"[^A-Za-z0-9.-]+")
 
 Labels = Sequence[tuple[Identifier, Symbol]]
 
 
+def _full() -> Busy:
+    return Busy("the node makes as many labels as it does at once")
+
+
+def add_places(app: web.Application) -> None:
+    """Give an application the places of its labels."""
+    app[PLACES] = Places(MAX_AT_ONCE, each=MAX_AT_ONCE // 2, full=_full)
+
+
 async def one(request: web.Request) -> web.Response:
     """GET /api/v1/identifiers/{prefix}/{suffix}/label."""
     how = read_query(request, bodies.Label)
-    identifier = (await _registered(request, [path_identifier(request, sub_resource="label")]))[0]
+    asked = path_identifier(request, sub_resource="label")
+    _, (identifier,) = await _registered(request, [asked])
     symbol = symbols.encode(_link(request, identifier), how.symbol, how.level)
     drawn = await asyncio.to_thread(_picture, identifier, symbol, how.format, _measures(how))
     return web.Response(
@@ -53,11 +63,8 @@ async def many(request: web.Request) -> web.StreamResponse:
     """POST /api/v1/labels."""
     body = await read_body(request, bodies.NewLabels)
     _check_parts(body)
-    identifiers = await _registered(request, _selected(body))
-    places = request.app[PLACES]
-    if places.locked():
-        raise Busy("the node makes as many labels as it does at once")
-    async with places:
+    tenant, identifiers = await _registered(request, _selected(body))
+    async with request.app[PLACES].hold(tenant):
         labels = []
         for identifier in identifiers:
             text = _link(request, identifier)
@@ -90,10 +97,14 @@ def _selected(body: bodies.NewLabels) -> list[Identifier]:
     return selection.listed(body.identifiers or ())
 
 
-async def _registered(request: web.Request, identifiers: Sequence[Identifier]) -> list[Identifier]:
+async def _registered(
+    request: web.Request, identifiers: Sequence[Identifier]
+) -> tuple[Tenant, list[Identifier]]:
+    """Return who asks, and the identifiers as they are written."""
     async with open_work(request) as work:
         await selection.check_owner(work, identifiers)
-    return await selection.registered(request.app[REGISTRY].database, identifiers)
+        tenant = work.principal.enterprise_id
+    return tenant, await selection.registered(request.app[REGISTRY].database, identifiers)
 
 
 def _link(request: web.Request, identifier: Identifier) -> str:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from protocol.errors import HandleNotFound, IdnodeError, InvalidValue
 from registry.api import snms_answers
-from registry.api.identifier_batches import place
+from registry.api.identifier_batches import place, reading
 from registry.api.requests import convert, decode_anything
 from registry.api.snms import answered, open_work, read_raw
 from registry.snms import batches, wire
@@ -46,16 +46,17 @@ async def _batch(
     with_code: bool = False,
 ) -> web.Response:
     """Read a list of items and do each; with_code: the status of each stands in the answer."""
-    async with open_work(request):
-        pass  # who may not come in at all takes no place
-    async with place(request):
+    async with open_work(request) as work:  # who may not come in at all takes no place
+        tenant = work.principal.enterprise_id
+    async with reading(request, tenant):
         body = decode_anything(await read_raw(request, batches.MAX_BYTES))
         items = body.get("handles") if isinstance(body, dict) else body
         if not isinstance(items, list):
             raise InvalidValue("not a list")
         if len(items) > batches.MAX_ITEMS:
             raise InvalidValue(f"a batch {does} at most {batches.MAX_ITEMS} identifiers")
-        outcomes = await _do(request, items, read, do)
+        async with place(request, tenant):
+            outcomes = await _do(request, items, read, do)
     return snms_answers.succeeded(
         [
             _result(item, outcome, with_code=with_code)

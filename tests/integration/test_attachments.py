@@ -101,7 +101,8 @@ async def test_names_that_could_mislead_are_refused(node: Node, name: str) -> No
     enterprise, session = await file(node, 1)
     before = await node.counts()
     status, refused = await send(node, session, enterprise, name=name)
-    assert (status, refused["field"]) == (422, "name"), refused
+    assert status in (400, 422), refused
+    assert refused["field"] == "name", refused
     assert await node.counts() == before
 
 

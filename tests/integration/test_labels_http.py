@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import threading
+import uuid
 import zipfile
 from collections.abc import AsyncIterator
 from typing import Any
@@ -260,14 +262,13 @@ async def test_more_at_once_than_there_are_places_is_told_to_come_again(
     assert isinstance(app, web.Application)
     body = {"identifiers": [f"{prefix}/SN-0001"]}
     places = app[labels.PLACES]
-    for _ in range(labels.MAX_AT_ONCE):
-        await places.acquire()
-    status, problem, response = await node.call("POST", "/labels", key, body)
-    assert (status, problem["type"]) == (503, "urn:idnode:problem:busy")
-    assert int(response.headers["Retry-After"]) > 0
-    places.release()
+    async with contextlib.AsyncExitStack() as held:
+        for number in range(labels.MAX_AT_ONCE):
+            await held.enter_async_context(places.hold(uuid.UUID(int=number)))
+        status, problem, response = await node.call("POST", "/labels", key, body)
+        assert (status, problem["type"]) == (503, "urn:idnode:problem:busy")
+        assert int(response.headers["Retry-After"]) > 0
     assert (await fetch(node, "POST", "/labels", key, body))[0] == 200
-    assert not places.locked()
 
 
 @pytest.mark.parametrize("many", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Any
 
 import asyncpg
@@ -122,10 +123,8 @@ async def test_a_node_works_on_a_bounded_number_of_batches(
 ) -> None:
     monkeypatch.setattr(identifier_batches, "WAIT_SECONDS", 0.05)
     places = client.node.client.app[identifier_batches.PLACES]  # type: ignore[index]
-    for _ in range(identifier_batches.MAX_AT_ONCE):
-        await places.acquire()
-    assert await client.refused("POST", CREATE, _records(1)) == "系统繁忙"
-    places.release()
+    async with places.hold(uuid.UUID(int=1)), places.hold(uuid.UUID(int=2)):
+        assert await client.refused("POST", CREATE, _records(1)) == "系统繁忙"
     await client.must("POST", CREATE, _records(1))
 
 
