@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from protocol import typed
 from protocol.errors import Conflict, InvalidValue, NotFound
 from protocol.identifier import Identifier
-from registry import outbox, prefix_handles, site_checks, stored
+from registry import outbox, prefix_handles, prefix_steps, site_checks, stored
 from registry.prefixes import (
     ACTIVE,
     HOSTED,
@@ -74,6 +74,8 @@ async def change(work: Work, prefix: str, wish: Wish) -> Record:
             .returning(prefixes)
         )
     ).one()
+    step = prefix_steps.Step(prefix_steps.HOSTING, before.status, before.status, wish.reason)
+    await prefix_steps.note(work, prefix, step)
     detail = {
         "before": before.hosting,
         "after": wish.hosting,

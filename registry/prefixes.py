@@ -22,7 +22,7 @@ from protocol import typed
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound
 from protocol.handle.service import read_service
 from protocol.identifier import Identifier, check_prefix
-from registry import outbox, prefix_handles, prefix_numbers, site_checks, tenancy
+from registry import outbox, prefix_handles, prefix_numbers, prefix_steps, site_checks, tenancy
 from registry.enterprises.status import APPROVED
 from registry.principals import OPERATOR, REVIEWER, STAFF
 from registry.schema import Name, enterprises, prefixes
@@ -100,6 +100,7 @@ async def apply(
     ).one_or_none()
     if row is None:
         raise HandleExists(f"prefix {chosen} is given out already", field="prefix")
+    await prefix_steps.note(work, chosen, prefix_steps.Step(prefix_steps.APPLY, None, PENDING))
     await work.audit(
         "prefix.apply", chosen, {"enterprise_id": str(enterprise_id), "hosting": hosting}
     )
@@ -308,6 +309,8 @@ async def take_step(
             .returning(prefixes)
         )
     ).one()
+    taken = prefix_steps.Step(name, current, step.after, reason)
+    await prefix_steps.note(work, prefix, taken)
     detail = {"before": current, "after": step.after, "reason": reason}
     await work.audit(f"prefix.{name}", prefix, detail | ({"force": True} if force else {}))
     if name == "approve" and row.hosting == HOSTED:

@@ -253,6 +253,20 @@ prefixes = sa.Table(
     sa.Index("prefixes_status", "status", "prefix"),
 )
 
+prefix_steps = sa.Table(
+    "prefix_steps",
+    metadata,
+    sa.Column("prefix", Name, sa.ForeignKey("prefixes.prefix"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("step", Text, nullable=False),
+    sa.Column("before", Text),
+    sa.Column("after", Text, nullable=False),
+    sa.Column("actor", Text, nullable=False),
+    sa.Column("reason", Text),
+    sa.Column("at", Time, nullable=False),
+)
+"""What became of a prefix: who took which step when, and why."""
+
 prefix_transfers = sa.Table(
     "prefix_transfers",
     metadata,

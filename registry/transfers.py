@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from protocol.errors import Conflict, InvalidValue, NotFound
-from registry import outbox, prefix_handles, prefix_numbers, tenancy
+from registry import outbox, prefix_handles, prefix_numbers, prefix_steps, tenancy
 from registry.prefixes import ACTIVE, MAX_REASON, SUSPENDED, check_enterprise, hold_alone
 from registry.principals import ADMINISTRATOR, OPERATOR, STAFF
 from registry.schema import prefix_transfers as transfers
@@ -60,7 +60,7 @@ async def transfer(work: Work, prefix: str, wish: Wish, quota: int) -> Record:
         return made
     if offered is not None:
         await _end(work, offered, ENDED)
-    await _move(work, row, wish.to_enterprise, quota)
+    await _move(work, row, wish, quota)
     made = await _note(work, row, wish, DONE)
     await _audit(work, "prefix.transfer", made)
     return made
@@ -82,7 +82,7 @@ async def accept(work: Work, prefix: str, quota: int) -> Record:
         if row.enterprise_id != offered.from_enterprise:
             raise Conflict(f"prefix {prefix} is not with who offered it any more")
         done = await _end(work, offered, DONE)
-        await _move(work, row, offered.to_enterprise, quota)
+        await _move(work, row, Wish(offered.to_enterprise, offered.reason), quota)
     await _audit(work, "prefix.transfer", done)
     return done
 
@@ -210,16 +210,18 @@ async def _end(work: Work, offered: Record, state: str) -> Record:
     return row
 
 
-async def _move(work: Work, row: Record, to_enterprise: uuid.UUID, quota: int) -> None:
+async def _move(work: Work, row: Record, wish: Wish, quota: int) -> None:
     """Make an enterprise the holder of a prefix that is locked."""
-    await check_enterprise(work, to_enterprise)
+    await check_enterprise(work, wish.to_enterprise)
     await prefix_numbers.lock(work)
-    await prefix_numbers.check_quota(work, to_enterprise, quota)
+    await prefix_numbers.check_quota(work, wish.to_enterprise, quota)
     await work.connection.execute(
         prefixes.update()
         .where(prefixes.c.prefix == row.prefix)
-        .values(enterprise_id=to_enterprise, updated_at=work.now)
+        .values(enterprise_id=wish.to_enterprise, updated_at=work.now)
     )
+    step = prefix_steps.Step(prefix_steps.TRANSFER, row.status, row.status, wish.reason)
+    await prefix_steps.note(work, row.prefix, step)
     await prefix_handles.renew(work, row.prefix)
     await outbox.enqueue_prefix(work.connection, row.prefix)
     work.changes(row.prefix, None)

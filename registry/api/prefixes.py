@@ -10,7 +10,7 @@ from aiohttp import web
 
 from protocol.errors import MalformedRequest
 from protocol.identifier import check_prefix
-from registry import prefixes
+from registry import prefix_steps, prefixes
 from registry.api.bodies import prefixes as bodies
 from registry.api.requests import (
     REGISTRY,
@@ -79,6 +79,20 @@ async def page(request: web.Request) -> web.Response:
     return respond(bodies.PrefixPage([struct(bodies.Prefix, row) for row in rows], cursor))
 
 
+async def step_page(request: web.Request) -> web.Response:
+    """GET /api/v1/prefixes/{prefix}/steps."""
+    bearer(request)
+    prefix = check_prefix(request.match_info["prefix"])
+    kind = f"steps {prefix}"
+    limit, after = page_limit(request), page_after(request, kind) or "0"
+    if not (after.isascii() and after.isdecimal() and len(after) < 9):
+        raise MalformedRequest("not a cursor of this list", field="cursor")
+    async with open_work(request) as work:
+        rows = await prefix_steps.page(work, prefix, after=int(after), limit=limit + 1)
+    rows, cursor = cut_page(rows, limit, kind, lambda row: row.number)
+    return respond(bodies.PrefixStepPage([struct(bodies.PrefixStep, row) for row in rows], cursor))
+
+
 def _step(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handler(request: web.Request) -> web.StreamResponse:
         body: bodies.Approval | bodies.StepReason
@@ -102,5 +116,6 @@ routes: list[web.RouteDef] = [
     web.post("/api/v1/prefixes", apply),
     web.get("/api/v1/prefixes", page),
     web.get("/api/v1/prefixes/{prefix}", get),
+    web.get("/api/v1/prefixes/{prefix}/steps", step_page, allow_head=False),
     *(web.post(f"/api/v1/prefixes/{{prefix}}/{name}", _step(name)) for name in prefixes.STEPS),
 ]

@@ -164,6 +164,7 @@ CASES: dict[str, Case] = {
     ),
     "acceptPrefix": Case(control=None),
     "endPrefixOffer": Case(),
+    "listPrefixSteps": Case(),
     "listTransfers": Case(refused=_OWN_ONLY),
     "listIndustries": Case(refused=_OWN_ONLY, control=None),
     "listRegions": Case(refused=_OWN_ONLY, control=None),

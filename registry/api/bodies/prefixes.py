@@ -66,6 +66,27 @@ class Prefix(msgspec.Struct, frozen=True):
     updated_at: datetime.datetime
 
 
+class PrefixStep(msgspec.Struct, frozen=True):
+    """A step that was taken: by whom, when and why."""
+
+    number: int
+    step: Literal[
+        "apply", "approve", "reject", "suspend", "resume", "revoke", "hosting", "transfer"
+    ]
+    before: PrefixStatus | None
+    after: PrefixStatus
+    actor: str
+    reason: str | None
+    at: datetime.datetime
+
+
+class PrefixStepPage(msgspec.Struct, frozen=True):
+    """A page of steps."""
+
+    items: list[PrefixStep]
+    next: str | None
+
+
 class PrefixPage(msgspec.Struct, frozen=True):
     """A page of prefixes."""
 

@@ -73,6 +73,17 @@ OPERATIONS = (
         {200: Answers("The prefix", bodies.Prefix)},
         refused=(404,),
     ),
+    Operation(
+        "GET",
+        "/api/v1/prefixes/{prefix}/steps",
+        "listPrefixSteps",
+        "What became of a prefix: who took which step, when, why",
+        "前缀状态变更记录",
+        "operator, reviewer, auditor, the enterprise itself",
+        {200: Answers("A page", bodies.PrefixStepPage)},
+        parameters=PAGE,
+        refused=(404,),
+    ),
     *sites.OPERATIONS,
     *transfers.OPERATIONS,
     _step(
