@@ -63,15 +63,15 @@ async def get(request: web.Request) -> web.Response:
 async def page(request: web.Request) -> web.Response:
     """GET /api/v1/prefixes."""
     bearer(request)
-    query, kind = request.query, "prefixes"
     wanted = prefixes.Wanted(
         status=one_of(request, "status", get_args(bodies.PrefixStatus)),
         hosting=one_of(request, "hosting", get_args(bodies.Hosting)),
         enterprise_id=query_uuid(request, "enterprise_id"),
-        beginning=query.get("q"),
+        beginning=request.query.get("q"),
     )
     if wanted.beginning is not None and not _BEGINNING.fullmatch(wanted.beginning):
         raise MalformedRequest("not the beginning of a prefix, such as 88.118.3", field="q")
+    kind = f"prefixes {wanted}"
     limit, after = page_limit(request), page_after(request, kind)
     async with open_work(request) as work:
         rows = await prefixes.page(work, wanted, after=after, limit=limit + 1)
