@@ -18,7 +18,9 @@ PEERS = {"nginx", "nginx_memory", "aiohttp", "aiohttp_uvloop"}
 COMPARED = {f"cached_{choice}_{peer}" for choice in ("uniform", "zipf") for peer in PEERS}
 ECHOES = {"udp_echo_batched", "udp_echo", "tcp_echo"}
 HANDLE = ECHOES | {"handle_udp"} | {f"handle_{echo}" for echo in ECHOES}
-EXPECTED = ALWAYS | PEERS | COMPARED | HANDLE | {"miss", "registration", "counting"}
+BY_WRK = {"miss", "registration", "registration_p99", "counting"}
+BATCHES = {"batch", "batch_checked"}
+EXPECTED = ALWAYS | PEERS | COMPARED | HANDLE | BY_WRK | BATCHES
 
 
 @pytest.mark.timeout(300)
