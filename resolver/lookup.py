@@ -47,6 +47,9 @@ _READ_SECONDS = 2.0
 _PLAIN_SPELLING = re.compile(rb"[A-Za-z0-9\-._~/:@!$&'()*,;=]+")
 
 
+_THERE = ("found", "no_values")
+"""Results that tell that the prefix is served here, though it may not be in memory."""
+
 RESULTS = {
     ResponseCode.SUCCESS: "found",
     ResponseCode.VALUES_NOT_FOUND: "no_values",
@@ -128,15 +131,17 @@ class Resolver:
         """
         name = NOWHERE if identifier is None else owner_prefix(identifier)
         prefix = self.cache.prefixes.get(name)
-        cells = self.counter.cells(NOWHERE) if prefix is None else prefix.cells
+        if prefix is None and result not in _THERE:
+            name = NOWHERE  # whoever asks for prefixes that are none fills no memory with them
+        cells = self.counter.cells(name) if prefix is None else prefix.cells
         cells[INDEX[result]] += 1
         if identifier is None:
             return
         if result == "found":
             self.counter.found.note(identifier.key.encode())
         elif result == "not_found":
-            missing = identifier.key if prefix is None else identifier.suffix_key
-            self.counter.missing.note((NOWHERE if prefix is None else name, missing))
+            missing = identifier.key if name == NOWHERE else identifier.suffix_key
+            self.counter.missing.note((name, missing))
 
     def _count_anew(self) -> None:
         for name, prefix in self.cache.prefixes.items():
