@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import datetime
+import math
 import uuid
 from collections.abc import Awaitable, Callable
 
@@ -138,7 +139,7 @@ def _body(record: Record, request: web.Request) -> bodies.Import:
     rate = round(record.rows / record.seconds, 1) if record.seconds > 0 else None
     eta = None
     if record.state in control.OPEN and record.progress > 0:
-        eta = round(record.seconds * (1 - record.progress) / record.progress, 1)
+        eta = math.ceil(10 * record.seconds * (1 - record.progress) / record.progress) / 10
     reason = record.reason
     if reason is not None and chinese_wanted(request):
         reason = translate(reason)
