@@ -34,7 +34,8 @@ async def resolve(
 ) -> Answer:
     """Ask a server; go on where it refers to: a site, a service by its name, another handle.
 
-    What a service or a handle is, is asked of the server that named it, else of the first one.
+    A server that answers ERROR over UDP is asked again over TCP. What a service or a handle is, is
+    asked of the server that named it, else of the first one.
     url: of the first server, where it is not ``http://host:port``. A referral that leads to no
     site with an interface of the same transport is itself the answer. allows: whether a server that
     was referred to may be asked.
@@ -75,7 +76,7 @@ class _Way:
         while self.left:
             self.left -= 1
             self.watch(Step("ask", server.endpoint, detail=f"for {asking.identifier}"))
-            answer = await ask(asking, server.endpoint, url=server.url, watch=self.watch)
+            answer = await self._ask(asking, server)
             if answer.code not in REFERRALS:
                 return answer
             further = await self._referred(answer, asking, server)
@@ -88,6 +89,25 @@ class _Way:
                 )
             server = _Server(further)
         raise PeerUnavailable(f"{asking.identifier}: {MAX_HOPS} servers each refer to another one")
+
+    async def _ask(self, asking: Asking, server: _Server) -> Answer:
+        """Ask one server: again over TCP where it answers ERROR over UDP.
+
+        So does the reference client. A server says that of what is too long for UDP, or too much
+        for one source, which may be forged. Where nobody listens on TCP its first word is the last.
+        """
+        endpoint = server.endpoint
+        answer = await ask(asking, endpoint, url=server.url, watch=self.watch)
+        if endpoint.transport != "udp" or answer.code != ResponseCode.ERROR:
+            return answer
+        port = endpoint.tcp_port or endpoint.port
+        over_tcp = replace(endpoint, transport="tcp", port=port)
+        self.watch(Step("ask", over_tcp, detail=f"for {asking.identifier}: {answer.detail}"))
+        try:
+            return await ask(asking, over_tcp, watch=self.watch)
+        except PeerUnavailable as error:
+            self.watch(Step("wait", over_tcp, detail=error.detail))
+            return answer
 
     async def _referred(self, answer: Answer, asking: Asking, server: _Server) -> Endpoint | None:
         """Return where a referral leads, None for nowhere.

@@ -44,9 +44,17 @@ def _endpoint(
         return None
     option = site.get("hashOption", _BY_ALL)
     server = servers[server_number(identifier, option, len(servers))]
+    port, tcp_port = _port(server, transport), _port(server, "tcp")
+    if port is None:
+        return None
+    return Endpoint(transport, server["address"], port, tcp_port=tcp_port)
+
+
+def _port(server: dict[str, Any], transport: Transport) -> int | None:
+    """Return the port at which a server takes queries, None if it does not by this transport."""
     for interface in server["interfaces"]:
         if interface["query"] and interface["protocol"] == transport.upper():
-            return Endpoint(transport, server["address"], interface["port"])
+            return int(interface["port"])
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from protocol.handle.message import Message
@@ -13,11 +13,15 @@ Transport: TypeAlias = Literal["udp", "tcp", "http"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server listens. host: name or IP address."""
+    """Where a server listens. host: name or IP address.
+
+    tcp_port: of a server that is asked over UDP: where it takes the same over TCP; None: at `port`.
+    """
 
     transport: Transport
     host: str
     port: int
+    tcp_port: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -249,8 +249,9 @@ async def test_http_answer_that_is_none_is_refused(body: bytes, status: int) -> 
     assert len(asked) == 1, "a redirect is not followed"
 
 
-def site(port: int) -> HandleValue:
-    interfaces = [{"query": True, "protocol": "UDP", "port": port}]
+def site(port: int, *, tcp: int | None = None) -> HandleValue:
+    ports = {"UDP": port} | ({} if tcp is None else {"TCP": tcp})
+    interfaces = [{"query": True, "protocol": kind, "port": ports[kind]} for kind in ports]
     servers = [{"serverId": 1, "address": HERE, "interfaces": interfaces}]
     return HandleValue(1, "HS_SITE", typed.site_from_json({"servers": servers}))
 
@@ -413,3 +414,62 @@ async def test_referral_to_nowhere_is_the_answer_and_a_circle_ends() -> None:
         with pytest.raises(PeerUnavailable, match="refer"):
             await resolve(ASKING, endpoint)
     assert len(server.requests) == MAX_HOPS
+
+
+def over_tcp(request: Message, code: ResponseCode = ResponseCode.ERROR) -> Message:
+    """What a server says over UDP of an answer that is not for a source that may be forged."""
+    body = ErrorResponse("too long for UDP: ask over TCP")
+    return reply(request, body, code=code, expiration=1, site_serial=1)
+
+
+@contextlib.asynccontextmanager
+async def both(code: ResponseCode = ResponseCode.ERROR) -> AsyncIterator[tuple[Endpoint, Endpoint]]:
+    """A server that says `code` over UDP and answers over TCP, at one port."""
+
+    async def act(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(await read_request(reader)).encode())
+        await writer.drain()
+
+    async with tcp_server(act) as stream:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: UdpServer(lambda s, m, a: s.send(over_tcp(m, code), a)),
+            local_addr=(HERE, stream.port),
+        )
+        with contextlib.closing(transport):
+            yield replace(stream, transport="udp"), stream
+
+
+async def test_who_is_told_error_over_udp_asks_over_tcp_at_once() -> None:
+    steps: list[Step] = []
+    async with both() as (datagrams, stream):
+        got = await resolve(ASKING, datagrams, watch=steps.append)
+    assert (got.code, got.values) == (1, VALUES)
+    assert asked(steps) == [
+        (datagrams, f"for {PUMP}"),
+        (stream, f"for {PUMP}: too long for UDP: ask over TCP"),
+    ]
+
+
+async def test_a_refusal_over_udp_is_the_last_word() -> None:
+    async with both(ResponseCode.SERVER_BUSY) as (datagrams, _):
+        assert (await resolve(ASKING, datagrams)).code == ResponseCode.SERVER_BUSY
+
+
+async def test_a_site_says_where_it_takes_over_tcp_what_is_too_long_for_udp() -> None:
+    def far_over_udp(server: UdpServer, request: Message, addr: object) -> None:
+        server.send(over_tcp(request), addr)
+
+    async with both() as (_, stream), udp_server(far_over_udp) as (_, far):
+        elsewhere = site(far.port, tcp=stream.port)
+        near = udp_server(lambda s, m, a: s.send(refer(m, elsewhere), a))
+        async with near as (_, endpoint):
+            got = await resolve(ASKING, endpoint)
+    assert (got.code, got.values) == (1, VALUES)
+
+
+async def test_error_over_udp_stays_where_nobody_listens_on_tcp() -> None:
+    steps: list[Step] = []
+    async with udp_server(lambda s, m, a: s.send(over_tcp(m), a)) as (_, endpoint):
+        got = await resolve(ASKING, endpoint, watch=steps.append)
+    assert (got.code, got.detail) == (2, "too long for UDP: ask over TCP")
+    assert steps[-1].event == "wait", "the vain try is told"
