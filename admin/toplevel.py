@@ -19,7 +19,8 @@ from admin.settings import Settings
 from admin.supervisor import StartError, reason
 from protocol.errors import StoreUnavailable
 from registry.database import Database
-from resolver.federation.toplevel import make_toplevel_app, prepare
+from resolver.federation.toplevel.app import make_toplevel_app
+from resolver.federation.toplevel.schema import prepare
 
 log = structlog.get_logger("idnode.toplevel")
 

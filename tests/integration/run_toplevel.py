@@ -8,7 +8,8 @@ import sys
 from aiohttp import web
 
 from registry.database import Database
-from resolver.federation.toplevel import make_toplevel_app, prepare
+from resolver.federation.toplevel.app import make_toplevel_app
+from resolver.federation.toplevel.schema import prepare
 
 
 async def main(url: str, port: int) -> None:

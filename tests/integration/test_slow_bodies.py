@@ -14,7 +14,7 @@ from registry.api.app import make_app
 from registry.database import Database
 from registry.metrics import private_row
 from registry.services import Registry
-from resolver.federation.toplevel import make_toplevel_app
+from resolver.federation.toplevel.app import make_toplevel_app
 from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
 from resolver.site import make_site

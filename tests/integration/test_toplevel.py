@@ -14,8 +14,10 @@ import sqlalchemy as sa
 from aiohttp.test_utils import TestClient, TestServer
 
 from registry.database import Database
-from resolver.federation.toplevel import Filing, make_toplevel_app, prepare, take
-from resolver.federation.toplevel_schema import filings, messages, nodes
+from resolver.federation.toplevel import kinds
+from resolver.federation.toplevel.app import make_toplevel_app
+from resolver.federation.toplevel.messages import take
+from resolver.federation.toplevel.schema import filings, messages, nodes, prepare
 from tests.integration.uplink_support import arrived, filing
 
 _SITE = {
@@ -89,8 +91,8 @@ async def test_message_is_taken_once(client: TestClient[Any], database: Database
 
 async def test_same_message_many_times_at_once_takes_effect_once(database: Database) -> None:
     await prepare(database)
-    body = msgspec.convert(message(), Filing)
-    taken = await asyncio.gather(*(take(database, body) for _ in range(8)))
+    kind, body = kinds.read(msgspec.json.encode(message()))
+    taken = await asyncio.gather(*(take(database, kind, body) for _ in range(8)))
     assert sorted(taken) == [False] * 7 + [True]
     assert await counts(database) == (1, 1)
 

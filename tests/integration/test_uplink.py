@@ -18,8 +18,8 @@ from aiohttp import web
 from admin.embedded import EmbeddedPostgres
 from registry import metrics, outbox
 from registry.database import Database, migrate
-from resolver.federation.toplevel import make_toplevel_app, prepare
-from resolver.federation.toplevel_schema import nodes
+from resolver.federation.toplevel.app import make_toplevel_app
+from resolver.federation.toplevel.schema import nodes, prepare
 from resolver.federation.uplink import run_uplink
 from tests.integration.uplink_support import (
     NODE,

@@ -14,7 +14,7 @@ from aiohttp import web
 from registry import metrics, outbox
 from registry.database import Database
 from registry.schema import outbox as table
-from resolver.federation.toplevel_schema import messages
+from resolver.federation.toplevel.schema import messages
 from resolver.federation.uplink import Pace, run_uplink
 
 NODE = "88.118"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import uuid
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
@@ -16,30 +16,22 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from sqlalchemy.dialects import postgresql as pg
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from protocol import typed
 from protocol.errors import (
     AuthenticationNeeded,
-    Conflict,
     IdnodeError,
-    InvalidHandle,
-    InvalidValue,
     MalformedRequest,
     NotFound,
     TooLarge,
     UnsupportedMediaType,
 )
-from protocol.handle.service import read_service
 from protocol.identifier import check_prefix
 from registry.api import problems
 from registry.api.requests import cut_page, decode_json, page_after, page_limit, read_whole
 from registry.database import Database
-from registry.outbox import PrefixFiling
-from resolver.federation import toplevel_page
-from resolver.federation.toplevel_schema import filings, messages, nodes, prepare
-
-__all__ = ["make_toplevel_app", "prepare"]
+from resolver.federation.toplevel import kinds, page
+from resolver.federation.toplevel.messages import Name, check_named_prefix, take
+from resolver.federation.toplevel.schema import filings, nodes
 
 log = structlog.get_logger("idnode.toplevel")
 
@@ -50,26 +42,14 @@ _DATABASE: web.AppKey[Database] = web.AppKey("database", Database)
 _SHOWN = 100
 """Rows that each table of the page has at most."""
 
-_T = TypeVar("_T", bound=msgspec.Struct)
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-
-class Filing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Body of POST /filings: one message of a secondary node's outbox."""
-
-    message_id: uuid.UUID
-    node: _Name
-    subject: _Name
-    kind: Literal["prefix"]
-    payload: PrefixFiling
 
 
 class Heartbeat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Body of POST /heartbeats."""
 
-    node: _Name
-    version: _Name
+    node: Name
+    version: Name
     outbox_depth: _Count
     prefixes: _Count
     identifiers: _Count
@@ -94,121 +74,17 @@ def make_toplevel_app(database: Database, *, token: str | None) -> web.Applicati
     return app
 
 
-async def take(database: Database, filing: Filing) -> bool:
-    """Commit the message and its effect; False if it was taken before, and nothing is done.
-
-    Raises Conflict if the prefix is not the node's to file, or if the message_id came with
-    something else before; StoreUnavailable.
-    """
-    async with database.begin() as connection:
-        taken = await connection.execute(
-            pg.insert(messages)
-            .values(**_columns(filing))
-            .on_conflict_do_nothing(index_elements=[messages.c.message_id])
-            .returning(messages.c.arrival)
-        )
-        if taken.one_or_none() is None:
-            await _check_same(connection, filing)
-            return False
-        await _file(connection, filing)
-        return True
-
-
-def _columns(filing: Filing) -> dict[str, Any]:
-    return {
-        "message_id": filing.message_id,
-        "node": filing.node,
-        "subject": filing.subject,
-        "kind": filing.kind,
-        "payload": msgspec.to_builtins(filing.payload),
-    }
-
-
-async def _check_same(connection: AsyncConnection, filing: Filing) -> None:
-    """To say "I have it" of a message that differs would lose it."""
-    same = [messages.c[name] == value for name, value in _columns(filing).items()]
-    if await connection.scalar(sa.select(messages.c.arrival).where(*same)) is None:
-        raise Conflict("another message came with this message_id", field="message_id")
-
-
-async def _file(connection: AsyncConnection, filing: Filing) -> None:
-    payload = filing.payload
-    state = {
-        "enterprise_name": payload.enterprise.name,
-        "credit_code": payload.enterprise.credit_code,
-        "industry": payload.enterprise.industry,
-        "hosting": payload.hosting,
-        "site": payload.site,
-        "service": payload.service,
-        "status": payload.status,
-        "updated_at": sa.func.now(),
-    }
-    filed = await connection.execute(
-        pg.insert(filings)
-        .values(prefix=payload.prefix, node=filing.node, **state)
-        .on_conflict_do_update(
-            index_elements=[filings.c.prefix], set_=state, where=filings.c.node == filing.node
-        )
-        .returning(filings.c.prefix)
-    )
-    if filed.one_or_none() is None:
-        raise Conflict("another node has filed this prefix", field="payload.prefix")
-
-
 async def _post_filing(request: web.Request) -> web.Response:
-    filing = await _read(request, Filing)
-    _check(filing)
-    new = await take(request.app[_DATABASE], filing)
+    kind, message = kinds.read(await _body(request))
+    new = await take(request.app[_DATABASE], kind, message)
     if new:
-        log.info(
-            "filed",
-            node=filing.node,
-            prefix=filing.payload.prefix,
-            status=filing.payload.status,
-        )
-    return _json({"message_id": filing.message_id, "duplicate": not new})
-
-
-def _check(filing: Filing) -> None:
-    prefix = filing.payload.prefix
-    _check_prefix(filing.node, "node")
-    _check_prefix(prefix, "payload.prefix")
-    if filing.subject != prefix:
-        raise InvalidValue("not the prefix that is filed", field="subject")
-    if not prefix.startswith(f"{filing.node}."):
-        raise Conflict(f"the prefix is not under {filing.node}", field="payload.prefix")
-    _check_site(filing.payload)
-
-
-def _check_site(payload: PrefixFiling) -> None:
-    places = (payload.site is not None) + (payload.service is not None)
-    if places != (payload.hosting == "delegated"):
-        raise InvalidValue(
-            "a delegated prefix has a site or a service, a hosted one none", field="payload.site"
-        )
-    if payload.service is not None:
-        try:
-            read_service(payload.service)
-        except InvalidValue as error:
-            raise error.at("payload.service") from None
-    if payload.site is not None:
-        try:
-            typed.site_from_json(payload.site)
-        except InvalidValue as error:
-            raise error.at("payload.site") from None
-
-
-def _check_prefix(prefix: str, field: str) -> str:
-    try:
-        return check_prefix(prefix)
-    except InvalidHandle as error:
-        error.field = field
-        raise
+        log.info("filed", node=message.node, kind=message.kind, subject=message.subject)
+    return _json({"message_id": message.message_id, "duplicate": not new})
 
 
 async def _post_heartbeat(request: web.Request) -> web.Response:
-    heartbeat = await _read(request, Heartbeat)
-    _check_prefix(heartbeat.node, "node")
+    heartbeat = decode_json(await _body(request), Heartbeat)
+    check_named_prefix(heartbeat.node, "node")
     state = msgspec.to_builtins(heartbeat) | {"last_heartbeat_at": sa.func.now()}
     async with request.app[_DATABASE].begin() as connection:
         await connection.execute(
@@ -226,8 +102,8 @@ async def _list_filings(request: web.Request) -> web.Response:
         query = query.where(filings.c.prefix > after)
     async with request.app[_DATABASE].begin() as connection:
         rows = (await connection.execute(query)).all()
-    page, cursor = cut_page(rows, limit, "filings", lambda row: row.prefix)
-    return _json({"items": [dict(row._mapping) for row in page], "next": cursor})
+    shown, cursor = cut_page(rows, limit, "filings", lambda row: row.prefix)
+    return _json({"items": [dict(row._mapping) for row in shown], "next": cursor})
 
 
 async def _get_filing(request: web.Request) -> web.Response:
@@ -255,7 +131,7 @@ async def _page(request: web.Request) -> web.Response:
         filed = await connection.execute(
             sa.select(filings).order_by(filings.c.updated_at.desc()).limit(_SHOWN)
         )
-    body = toplevel_page.render(seen.all(), filed.all(), chinese=_chinese(request))
+    body = page.render(seen.all(), filed.all(), chinese=_chinese(request))
     return web.Response(
         text=body,
         content_type="text/html",
@@ -272,17 +148,16 @@ async def _healthz(_: web.Request) -> web.Response:
     return _json({"status": "ok"})
 
 
-async def _read(request: web.Request, kind: type[_T]) -> _T:
-    """Read a JSON body strictly. Raises InvalidValue with the field, MalformedRequest, others."""
+async def _body(request: web.Request) -> bytes:
+    """Return a JSON body. Raises UnsupportedMediaType, MalformedRequest, TooLarge."""
     if request.content_type != "application/json":
         raise UnsupportedMediaType("the body must be application/json", field="Content-Type")
     try:
-        body = await read_whole(request)
+        return await read_whole(request)
     except web.RequestPayloadError as error:
         raise MalformedRequest(f"the body can not be read: {error}") from None
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(f"the body has more than {LARGEST_BODY} bytes") from None
-    return decode_json(body, kind)
 
 
 def _json(value: object) -> web.Response:

@@ -1,0 +1,1 @@
+"""The stub of the top-level node: what secondary nodes file is checked, kept and shown."""
