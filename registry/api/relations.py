@@ -154,13 +154,13 @@ async def history(request: web.Request) -> web.Response:
 async def parts(request: web.Request) -> web.Response:
     """GET /api/v1/identifiers/{prefix}/{suffix}/parts."""
     rows, cursor = await _walk(request, "parts", down=True)
-    return respond(bodies.PartPage([bodies.Part(*row[:5]) for row in rows], cursor))
+    return respond(bodies.PartPage([bodies.Part(*row[:6]) for row in rows], cursor))
 
 
 async def uses(request: web.Request) -> web.Response:
     """GET /api/v1/identifiers/{prefix}/{suffix}/where-used."""
     rows, cursor = await _walk(request, "where-used", down=False)
-    return respond(bodies.UsePage([bodies.Use(*row[:5]) for row in rows], cursor))
+    return respond(bodies.UsePage([bodies.Use(*row[:6]) for row in rows], cursor))
 
 
 async def _walk(request: web.Request, name: str, *, down: bool) -> tuple[Any, str | None]:

@@ -4,6 +4,13 @@ A new relation from `u` to `v` closes a circle if a way leads from `v` back to `
 one strongly connected component, which lies in what can be reached from `v`, and in what `u` can be
 reached from. Both sides are looked through in turn, the narrower one first, until one of them has
 no more: a part that nothing is known of is decided at once, however large the whole is.
+
+Anybody may state that what is his is a part of yours and contains something else of yours. Such a
+statement must not forbid you to say what is true of yours, so a way counts only where each link is
+agreed to: one that the maker of the new relation states, or, from `v` on, what the owner of each
+thing says that it is a part of, or, from `u` on, what the owner of each says that it contains. The
+last two are looked for one after the other: a stranger gets into neither unless somebody on the way
+names him.
 """
 
 from __future__ import annotations
@@ -31,6 +38,8 @@ MAX_STEPS = 1000
 
 _LOCK = "idnode relations"
 
+_LISTS = ("prefixes", "suffix_keys", "makers")
+
 _AHEAD = (
     "r.prefix = q.prefix AND r.suffix_key = q.suffix_key",
     "r.target_prefix, r.target_suffix_key",
@@ -41,23 +50,44 @@ _BACK = (
 )
 
 
+_MAKERS = """ANY (ARRAY(SELECT unnest(:makers) UNION ALL
+    SELECT p.prefix FROM prefixes AS m JOIN prefixes AS p ON p.enterprise_id = m.enterprise_id
+    WHERE m.prefix = ANY (:makers)))"""
+
+_OF_ONE_OWNER = """(r.prefix = r.target_prefix OR EXISTS (
+    SELECT FROM prefixes AS a JOIN prefixes AS b ON a.enterprise_id = b.enterprise_id
+    WHERE a.prefix = r.prefix AND b.prefix = r.target_prefix))"""
+
+
 def _neighbours(way: tuple[str, str], inverse_way: tuple[str, str]) -> sa.TextClause:
     """Return the statement that finds the next identifiers of many, by a kind and its inverse."""
     selects = (
         f"""SELECT q.prefix AS at_prefix, q.suffix_key AS at_key, {found}
         FROM unnest(:prefixes, :suffix_keys) AS q (prefix, suffix_key)
         JOIN relations AS r ON {joined}
-        WHERE r.kind = :{kind} AND {HOLDS} AND {VISIBLE}"""  # noqa: S608
+        WHERE r.kind = :{kind} AND {HOLDS} AND {VISIBLE}
+            AND (r.kind = :of_all OR r.prefix = {_MAKERS} OR {_OF_ONE_OWNER})"""  # noqa: S608
         for kind, (joined, found) in (("kind", way), ("inverse", inverse_way))
     )
-    names = sa.ARRAY(Name)
-    return sa.text(" UNION ".join(selects)).bindparams(
-        sa.bindparam("prefixes", type_=names), sa.bindparam("suffix_keys", type_=names)
-    )
+    lists = (sa.bindparam(name, type_=sa.ARRAY(Name)) for name in _LISTS)
+    return sa.text(" UNION ".join(selects)).bindparams(*lists)
 
 
 _FORWARD = _neighbours(_AHEAD, _BACK)
 _BACKWARD = _neighbours(_BACK, _AHEAD)
+
+
+@dataclass(frozen=True)
+class _Links:
+    """Which relations count: of `kind` or its inverse, stated by `makers`.
+
+    makers: prefixes, which stand for all of their owners. of_all: one of the two kinds, of which
+    all that is stated counts.
+    """
+
+    kind: str
+    of_all: str
+    makers: Sequence[str]
 
 
 @dataclass
@@ -69,7 +99,7 @@ class _Side:
     seen: set[Key] = field(default_factory=set)
     next_of: dict[Key, list[Key]] = field(default_factory=dict)
 
-    async def look(self, work: Work, kind: str) -> None:
+    async def look(self, work: Work, links: _Links) -> None:
         """Go one step on."""
         self.seen |= self.frontier
         at = sorted(self.frontier)
@@ -78,8 +108,10 @@ class _Side:
             {
                 "prefixes": [prefix for prefix, _ in at],
                 "suffix_keys": [suffix_key for _, suffix_key in at],
-                "kind": kind,
-                "inverse": INVERSE.get(kind, ""),
+                "kind": links.kind,
+                "inverse": INVERSE.get(links.kind, ""),
+                "of_all": links.of_all,
+                "makers": links.makers,
                 **viewer(work.principal),
             },
         )
@@ -116,6 +148,15 @@ async def find(work: Work, kind: str, new: Mapping[tuple[Key, Key], int]) -> Cir
     new: from which identifier to which, with its position. The caller has `lock`, and sees what
     others have stated. Raises Conflict where too much would have to be looked at.
     """
+    makers = sorted({prefix for (prefix, _), _ in new})
+    for of_all in (kind, INVERSE[kind]) if kind in INVERSE else (kind,):
+        circle = await _find(work, _Links(kind, of_all, makers), new)
+        if circle is not None:
+            return circle
+    return None
+
+
+async def _find(work: Work, links: _Links, new: Mapping[tuple[Key, Key], int]) -> Circle | None:
     ahead = _Side(_FORWARD, {end for _, end in new})
     back = _Side(_BACKWARD, {start for start, _ in new})
     for _ in range(MAX_STEPS):
@@ -123,7 +164,7 @@ async def find(work: Work, kind: str, new: Mapping[tuple[Key, Key], int]) -> Cir
         if not side.frontier:
             # A long look at what is in memory must not keep other requests waiting.
             return await asyncio.to_thread(_circle, side.next_of, new, reverse=side is back)
-        await side.look(work, kind)
+        await side.look(work, links)
         if len(ahead.seen) + len(back.seen) > MAX_NODES:
             break
     raise Conflict(

@@ -50,6 +50,7 @@ _TYPES = (
     sa.bindparam("prefix", type_=Name),
     sa.bindparam("suffix_key", type_=Name),
     sa.bindparam("at", type_=Time),
+    sa.bindparam("start", type_=Name),
 )
 
 
@@ -167,16 +168,59 @@ async def history(
     return (await work.connection.execute(_HISTORY, given)).all()
 
 
+_WALK = """
+WITH RECURSIVE walk AS (
+    SELECT 0 AS level, jsonb_build_object(:start, NULL) AS fresh,
+        jsonb_build_object(:start, NULL) AS reached, 0 AS seen, CAST(NULL AS record[]) AS found
+    UNION ALL
+    SELECT w.level + 1, n.fresh, w.reached || n.fresh, w.seen + cardinality(n.found), n.found
+    FROM walk AS w CROSS JOIN LATERAL (
+        SELECT array_agg(f) AS found, coalesce(jsonb_object_agg(f.prefix || '/' || f.suffix_key,
+            NULL) FILTER (WHERE NOT w.reached ? (f.prefix || '/' || f.suffix_key)), '{{}}') AS fresh
+        FROM (
+            SELECT q.prefix AS from_prefix, q.suffix_key AS from_key, e.*
+            FROM (
+                SELECT split_part(name, '/', 1) COLLATE "C",
+                    substr(name, strpos(name, '/') + 1) COLLATE "C"
+                FROM jsonb_object_keys(w.fresh) AS name
+            ) AS q (prefix, suffix_key)
+            CROSS JOIN LATERAL ({selects})
+                AS e (prefix, suffix_key, name, from_name, version, since, by_whole, by_part)
+            LIMIT :most
+        ) AS f
+    ) AS n
+    WHERE w.level < :depth AND w.seen < :most AND n.found IS NOT NULL
+), listed AS (
+    SELECT min(name) AS name, min(level) AS depth, min(from_name) AS from_name,
+        CASE WHEN bool_or(by_whole) AND bool_or(by_part) THEN 'both'
+            WHEN bool_or(by_whole) THEN 'whole' ELSE 'part' END AS stated_by,
+        min(since) AS since, prefix || '/' || suffix_key = :start OR row_number() OVER (
+            PARTITION BY prefix, suffix_key ORDER BY min(level), min(version)) > 1 AS again,
+        min(version) AS version
+    FROM walk CROSS JOIN LATERAL unnest(found) AS f (
+        from_prefix text COLLATE "C", from_key text COLLATE "C", prefix text COLLATE "C",
+        suffix_key text COLLATE "C", name text COLLATE "C", from_name text COLLATE "C",
+        version bigint, since timestamptz, by_whole boolean, by_part boolean)
+    GROUP BY from_prefix, from_key, prefix, suffix_key
+)
+SELECT *, (SELECT max(seen) FROM walk) AS seen FROM listed
+WHERE (depth, version) > (:after_level, :after_version)
+ORDER BY depth, version LIMIT :limit
+"""
+
+
 def _walk(*, down: bool, past: bool) -> sa.TextClause:
     """Return the statement that goes from one identifier to its parts, or to its wholes.
 
-    A relation is stated by the part or by the whole; under one prefix that is the same owner.
+    A relation is stated by the part or by the whole; under one prefix that is the same owner. Each
+    row of `walk` is a level, with all relations that lead to it in parallel lists, and what is new
+    there: no identifier is left twice, so what goes round in a circle ends.
     """
     which = f"{HELD if past else HOLDS} AND {VISIBLE}"
     target = "r.target_prefix, r.target_suffix_key, r.target"
     subject = f"r.prefix, r.suffix_key, {_NAME}"
-    from_target = "r.target_prefix = w.prefix AND r.target_suffix_key = w.suffix_key"
-    from_subject = "r.prefix = w.prefix AND r.suffix_key = w.suffix_key"
+    from_target = "r.target_prefix = q.prefix AND r.target_suffix_key = q.suffix_key"
+    from_subject = "r.prefix = q.prefix AND r.suffix_key = q.suffix_key"
     steps = (
         (PART_OF, from_target, f"{subject}, r.target")
         if down
@@ -191,28 +235,7 @@ def _walk(*, down: bool, past: bool) -> sa.TextClause:
         FROM relations AS r WHERE {joined} AND r.kind = '{kind}' AND {which}"""  # noqa: S608
         for kind, joined, found in steps
     )
-    none = "CAST('' AS text) COLLATE \"C\""
-    return _text(
-        f"""
-WITH RECURSIVE walk (level, from_prefix, from_key, prefix, suffix_key, name, from_name, version,
-        valid_from, by_whole, by_part) AS (
-    SELECT 0, {none}, {none}, CAST(:prefix AS text) COLLATE "C",
-        CAST(:suffix_key AS text) COLLATE "C", {none}, {none},
-        CAST(0 AS bigint), CAST('-infinity' AS timestamptz), false, false
-    UNION
-    SELECT w.level + 1, w.prefix, w.suffix_key, e.* FROM walk AS w
-        CROSS JOIN LATERAL ({selects}) AS e
-        WHERE w.level < :depth
-), bounded AS (SELECT * FROM walk OFFSET 1 LIMIT :most)
-SELECT min(name) AS name, min(level) AS depth, min(from_name) AS from_name,
-    CASE WHEN bool_or(by_whole) AND bool_or(by_part) THEN 'both'
-        WHEN bool_or(by_whole) THEN 'whole' ELSE 'part' END AS stated_by,
-    min(valid_from) AS since, min(version) AS version, (SELECT count(*) FROM bounded) AS seen
-FROM bounded GROUP BY from_prefix, from_key, prefix, suffix_key
-HAVING (min(level), min(version)) > (:after_level, :after_version)
-ORDER BY min(level), min(version) LIMIT :limit
-"""  # noqa: S608
-    )
+    return _text(_WALK.format(selects=selects))
 
 
 _WALKS = {
@@ -234,12 +257,14 @@ async def walk(
 
     Down to `depth` levels, in the order of level and version; each pair of a part and its whole
     once, at its least level. A row: name, depth, name of where it hangs, who states it, since when,
-    version, and how many relations were gone over. Raises HandleNotFound, InvalidValue for a moment
+    whether it stands before it already or is where the walk began, version, and how many relations
+    were gone over. Raises HandleNotFound, InvalidValue for a moment
     to come, and where that would be more than MAX_EDGES.
     """
     await _may_read(work, identifier, at)
     level, version = after or (0, 0)
     given = _parameters(work, identifier, at) | {
+        "start": "/".join(key(identifier)),
         "depth": depth,
         "most": MAX_EDGES + 1,
         "after_level": level,

@@ -147,7 +147,7 @@ async def test_where_used_shows_a_referrer_to_its_audience_alone(
         assert shown == {"items": [], "next": None}, "nothing tells how much is hidden"
     else:
         assert owner.key.split("_")[0] not in str(shown)
-        assert set(shown["items"][0]) == {"handle", "depth", "part", "stated_by", "since"}
+        assert set(shown["items"][0]) == {"handle", "depth", "part", "stated_by", "since", "again"}
 
 
 async def _change(works: Works, body: Any, **headers: str) -> tuple[int, Any]:

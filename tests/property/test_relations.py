@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from registry.database import Database
-from registry.relations.model import AUDIENCES, KINDS
+from registry.relations.model import AUDIENCES, INVERSE, KINDS
 from tests.integration.registry_client import Node, running
 from tests.integration.relations_support import ELSEWHERE, Works, at
 
@@ -46,16 +46,20 @@ class Model:
             or (audience == "partners" and viewer == _prefix(target))
         )
 
-    def pairs(self, viewer: str, kind: str) -> set[tuple[str, str]]:
-        """What leads to what; of parts: from the part to the whole."""
+    def links(self, viewer: str, kind: str) -> set[tuple[str, str, str, str]]:
+        """What leads to what, of parts from the part to the whole: with its kind and its maker."""
         found = set()
         for subject, stated, target in self.stated:
             if self.sees(viewer, (subject, stated, target)):
                 if stated == kind:
-                    found.add((subject, target))
+                    found.add((subject, target, stated, _prefix(subject)))
                 elif (stated, kind) == ("contains", "part-of"):
-                    found.add((target, subject))
+                    found.add((target, subject, stated, _prefix(subject)))
         return found
+
+    def pairs(self, viewer: str, kind: str) -> set[tuple[str, str]]:
+        """What leads to what; of parts: from the part to the whole."""
+        return {link[:2] for link in self.links(viewer, kind)}
 
     def refuses(self, viewer: str, statement: Statement) -> bool:
         """Whether stating it is refused."""
@@ -69,7 +73,16 @@ class Model:
         trial.stated[stored] = "public"
         if kind == "contains":
             subject, kind, target = target, "part-of", subject
-        return subject in _reached(trial.pairs(viewer, kind), target)
+        links, maker = trial.links(viewer, kind), _prefix(statement[0])
+        ways = (
+            {
+                (part, whole)
+                for part, whole, stated, by in links
+                if stated == of_all or by == maker or _prefix(part) == _prefix(whole)
+            }
+            for of_all in (kind, INVERSE.get(kind, kind))
+        )
+        return any(subject in _reached(way, target) for way in ways)
 
     def delete(self, name: str) -> None:
         """Delete an identifier."""

@@ -98,6 +98,13 @@ class RelationHistory(msgspec.Struct, frozen=True):
     next: str | None
 
 
+Again = Annotated[
+    bool,
+    Meta(
+        description="It stands before this already, or is what was asked for: what hangs on it is"
+        " listed there alone. So a circle of what several owners state has an end"
+    ),
+]
 StatedBy = Annotated[Literal["part", "whole", "both"], Meta(description="Whose owner states it")]
 
 
@@ -109,6 +116,7 @@ class Part(msgspec.Struct, frozen=True):
     whole: str
     stated_by: StatedBy
     since: Since
+    again: Again
 
 
 class PartPage(msgspec.Struct, frozen=True):
@@ -126,6 +134,7 @@ class Use(msgspec.Struct, frozen=True):
     part: str
     stated_by: StatedBy
     since: Since
+    again: Again
 
 
 class UsePage(msgspec.Struct, frozen=True):
