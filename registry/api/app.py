@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 import uuid
@@ -74,10 +73,8 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         middlewares.insert(0, proxies.middleware(trusted))
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=middlewares)
     app[REGISTRY] = registry
-    for busy in (identifier_batches, exports, labels):
+    for busy in (attachments, exports, identifier_batches, labels, sites):
         busy.add_places(app)
-    app[attachments.PLACES] = asyncio.Semaphore(attachments.AT_ONCE)
-    app[sites.PLACES] = asyncio.Semaphore(sites.AT_ONCE)
     writers = app[identifiers.GROUPS] = Groups(registry)
     app.on_cleanup.append(lambda _: writers.close())
     app.on_response_prepare.extend((_name_request, _close_if_late))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from aiohttp import ClientPayloadError, web
@@ -19,6 +18,7 @@ from protocol.errors import (
     UnsupportedMediaType,
 )
 from registry.api.bodies import attachments as bodies
+from registry.api.places import Places
 from registry.api.requests import (
     BODY_SECONDS,
     answer,
@@ -29,22 +29,31 @@ from registry.api.requests import (
     respond,
     struct,
 )
+from registry.api.streams import Pace, cut_off
 from registry.enterprises import attachments
-from registry.enterprises.attachments import KINDS, MAX_BYTES
+from registry.enterprises.attachments import CHUNK_BYTES, KINDS, MAX_BYTES
 from registry.idempotency import Answer
 from registry.services import Record, Work
 
-AT_ONCE = 4
-"""Attachments that one process takes or sends at once: each is whole in memory."""
+MAX_AT_ONCE = 6
+"""Attachments that one process takes or sends, two of a tenant: each is whole in memory."""
 
-PLACES: web.AppKey[asyncio.Semaphore] = web.AppKey("attachments", asyncio.Semaphore)
-"""AT_ONCE places."""
+PLACES: web.AppKey[Places] = web.AppKey("attachments", Places)
 
 _SHOWN_AS_A_FILE = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cache-Control": "private, no-store",
 }
+
+
+def _full() -> Busy:
+    return Busy("the node takes as many attachments as it does at once")
+
+
+def add_places(app: web.Application) -> None:
+    """Give an application the places of its attachments."""
+    app[PLACES] = Places(MAX_AT_ONCE, each=2, full=_full)
 
 
 async def add(request: web.Request) -> web.Response:
@@ -54,7 +63,8 @@ async def add(request: web.Request) -> web.Response:
     name = attachments.check_name(_name(request), media_type)
     async with open_work(request) as work:  # nobody shall send a file for nothing
         await attachments.check_may_add(work, enterprise_id)
-    async with _place(request):
+        tenant = work.principal.enterprise_id
+    async with request.app[PLACES].hold(tenant):
         data = await _read(request)
         attachments.check_content(data, media_type)
 
@@ -76,15 +86,6 @@ def _media_type(request: web.Request) -> str:
     if request.content_type not in KINDS:
         raise UnsupportedMediaType(f"the body must be {' or '.join(KINDS)}", field="Content-Type")
     return request.content_type
-
-
-@contextlib.asynccontextmanager
-async def _place(request: web.Request) -> AsyncIterator[None]:
-    places = request.app[PLACES]
-    if places.locked():
-        raise Busy("the node takes as many attachments as it does at once")
-    async with places:
-        yield
 
 
 async def _read(request: web.Request) -> bytes:
@@ -119,16 +120,28 @@ async def listed(request: web.Request) -> web.Response:
     return respond(bodies.AttachmentList([_body(row) for row in rows]))
 
 
-async def get(request: web.Request) -> web.Response:
+async def get(request: web.Request) -> web.StreamResponse:
     """GET /api/v1/enterprises/{id}/attachments/{attachment_id}: its content."""
     bearer(request)
     enterprise_id, attachment_id = path_uuid(request, "id"), path_uuid(request, "attachment_id")
-    async with _place(request):
+    async with contextlib.AsyncExitStack() as held:
         async with open_work(request) as work:
+            tenant = work.principal.enterprise_id
+            await held.enter_async_context(request.app[PLACES].hold(tenant))
             row, data = await attachments.read(work, enterprise_id, attachment_id)
         named = f"attachment; filename*=UTF-8''{quote(row.name, safe='')}"  # RFC 6266, RFC 8187
         headers = {"Content-Disposition": named, **_SHOWN_AS_A_FILE}
-        return web.Response(body=data, content_type=row.media_type, headers=headers)
+        response = web.StreamResponse(headers={"Content-Type": row.media_type, **headers})
+        response.content_length = len(data)
+        await response.prepare(request)
+        try:
+            pace = Pace()
+            for start in range(0, len(data), CHUNK_BYTES):
+                await pace.write(response, data[start : start + CHUNK_BYTES])
+            await pace.end(response)
+        except Exception as error:  # whatever it is, an answer to it would stand within this one
+            cut_off(request, error)
+    return response
 
 
 async def delete(request: web.Request) -> web.Response:

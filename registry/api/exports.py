@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -14,16 +13,13 @@ from registry import export, identifiers, tenancy
 from registry.api.bodies import exports as bodies
 from registry.api.places import Places
 from registry.api.requests import REGISTRY, open_work, read_query
-from registry.api.streams import cut_off
+from registry.api.streams import Pace, cut_off
 
 MAX_AT_ONCE = 2
 """Exports of one process, one of a tenant: each keeps a connection to the database."""
 
 SECONDS = 1800.0
 """Time in which an export must have been taken."""
-
-WRITE_SECONDS = 30.0
-"""Time in which a client must take what it is sent at once."""
 
 PLACES: web.AppKey[Places] = web.AppKey("exports", Places)
 
@@ -51,29 +47,31 @@ async def identifiers_of(request: web.Request) -> web.StreamResponse:
         await identifiers.may_read(work, Identifier.of(prefix, "0"))
         tenant = work.principal.enterprise_id
     database = request.app[REGISTRY].database
-    async with (
-        request.app[PLACES].hold(tenant),
-        database.begin(within=SECONDS, snapshot=True) as connection,
-    ):
-        await tenancy.enter(connection, tenant)
-        parts = await _parts(connection, prefix, how)
-        response = web.StreamResponse(
-            headers={
-                "Content-Type": _TYPES[how.format],
-                "Content-Disposition": f'attachment; filename="{prefix}.{how.format}"',
-                "X-Content-Type-Options": "nosniff",
-            }
-        )
-        if how.format != "xlsx":  # which is compressed already
-            response.enable_compression()
-        await response.prepare(request)
-        try:
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": _TYPES[how.format],
+            "Content-Disposition": f'attachment; filename="{prefix}.{how.format}"',
+            "X-Content-Type-Options": "nosniff",
+        }
+    )
+    if how.format != "xlsx":  # which is compressed already
+        response.enable_compression()
+    try:
+        async with (
+            request.app[PLACES].hold(tenant),
+            database.begin(within=SECONDS, snapshot=True) as connection,
+        ):
+            await tenancy.enter(connection, tenant)
+            parts = await _parts(connection, prefix, how)
+            await response.prepare(request)
+            pace = Pace()
             async for part in parts:
-                async with asyncio.timeout(WRITE_SECONDS):
-                    await response.write(part)
-            await response.write_eof()
-        except Exception as error:  # whatever it is, an answer to it would stand within this one
-            cut_off(request, error)
+                await pace.write(response, part)
+            await pace.end(response)
+    except Exception as error:  # whatever it is, an answer to it would stand within this one
+        if not response.prepared:
+            raise
+        cut_off(request, error)
     return response
 
 

@@ -33,7 +33,7 @@ from registry.api.requests import (
     struct,
     to_response,
 )
-from registry.api.streams import cut_off
+from registry.api.streams import Pace, cut_off
 from registry.export import csv_lines
 from registry.idempotency import Answer
 from registry.imports import control, records, uploads
@@ -217,18 +217,19 @@ async def errors(request: web.Request) -> web.StreamResponse:
         }
     )
     await response.prepare(request)
+    pace = Pace()
     try:
-        await response.write(_BOM + csv_lines([_ZH_HEADER]) if chinese else csv_lines([_HEADER]))
+        header = _BOM + csv_lines([_ZH_HEADER]) if chinese else csv_lines([_HEADER])
+        await pace.write(response, header)
         while rows:
             told = translate if chinese else str
-            await response.write(
-                csv_lines([(str(row.row), row.column, told(row.reason)) for row in rows])
-            )
+            lines = csv_lines([(str(row.row), row.column, told(row.reason)) for row in rows])
+            await pace.write(response, lines)
             async with request.app[REGISTRY].database.begin() as connection:
                 rows = await records.errors(
                     connection, import_id, after=rows[-1].row, limit=_ERRORS_AT_ONCE
                 )
-        await response.write_eof()
+        await pace.end(response)
     except Exception as error:  # whatever it is, an answer to it would stand within this one
         cut_off(request, error)
     return response

@@ -15,7 +15,7 @@ from registry.api.bodies import labels as bodies
 from registry.api.identifiers import PATH, path_identifier
 from registry.api.places import Places, Tenant
 from registry.api.requests import REGISTRY, open_work, read_body, read_query
-from registry.api.streams import cut_off
+from registry.api.streams import Pace, cut_off
 from registry.labels import archive, links, pictures, selection, symbols
 from registry.labels.pictures import Measures
 from registry.labels.symbols import Symbol
@@ -156,13 +156,14 @@ async def _archive(
     )
     response = web.StreamResponse(headers=_attachment("application/zip", "labels.zip"))
     await response.prepare(request)
+    pace = Pace()
     try:
         async with asyncio.timeout(STREAM_SECONDS):
             # A picture of many pixels takes a tenth of a second: resolution goes on meanwhile.
             pieces = archive.zipped(files)
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-                await response.write(piece)
-            await response.write_eof()
+                await pace.write(response, piece)
+            await pace.end(response)
     except Exception as error:  # whatever it is, an answer to it would stand within this one
         cut_off(request, error)
     return response

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from protocol import typed
@@ -12,14 +10,23 @@ from protocol.identifier import check_prefix
 from registry import hosting, site_checks
 from registry.api.bodies import prefixes as prefix_bodies
 from registry.api.bodies import sites as bodies
+from registry.api.places import Places
 from registry.api.requests import REGISTRY, bearer, open_work, read_body, respond, struct
 from registry.site_checks import Place
 
-AT_ONCE = 4
-"""Checks of one process at the same time."""
+MAX_AT_ONCE = 4
+"""Checks of one process at the same time, two of one person: only staff may ask for them."""
 
-PLACES: web.AppKey[asyncio.Semaphore] = web.AppKey("site checks", asyncio.Semaphore)
-"""AT_ONCE places."""
+PLACES: web.AppKey[Places] = web.AppKey("site checks", Places)
+
+
+def _full() -> Busy:
+    return Busy("the node checks as many sites as it does at once")
+
+
+def add_places(app: web.Application) -> None:
+    """Give an application the places of its checks."""
+    app[PLACES] = Places(MAX_AT_ONCE, each=2, full=_full)
 
 
 async def check(request: web.Request) -> web.Response:
@@ -34,12 +41,13 @@ async def check(request: web.Request) -> web.Response:
             raise error.at("site") from None
     async with open_work(request) as work:
         site, service = await hosting.site_to_check(work, prefix, wished)
+        actor = work.principal.actor
     ask_site, places = request.app[REGISTRY].ask_site, request.app[PLACES]
     if ask_site is None:
         raise Conflict("this process asks no sites")
-    if places.locked():
-        raise Busy("the node checks as many sites as it does at once")
-    async with places:  # and no connection to the database while a stranger answers, or does not
+    async with places.hold(
+        actor
+    ):  # and no connection to the database while a stranger answers, or does not
         asked = await ask_site(prefix, site)
     async with open_work(request) as work:
         row = await site_checks.record(work, prefix, Place(site, service), asked)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 
 import pytest
 
 from protocol.errors import Busy
 from registry.api.places import Places
+from tests.integration.enterprise_support import file
 from tests.integration.registry_client import Node
+from tests.integration.tenants import PDF
 
 A, B, C = (uuid.UUID(int=number) for number in range(3))
 
@@ -81,4 +84,32 @@ async def test_bodies_that_come_slowly_keep_no_other_enterprise_from_its_batches
     status, told, _ = await node.call("POST", "/identifiers:batch", key, {"operations": [put]})
     assert status == 200, told
     for writer in writers:
+        writer.close()
+
+
+async def test_attachments_that_come_slowly_keep_no_other_enterprise_from_its_own(
+    node: Node,
+) -> None:
+    (slow, session), (other, theirs) = [await file(node, number) for number in (1, 2)]
+    assert node.client.host is not None
+    head = (
+        f"POST /api/v1/enterprises/{slow}/attachments?name=a.pdf HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {session}\r\nContent-Type: application/pdf\r\n"
+        f"Content-Length: {len(PDF)}\r\n\r\n"
+    )
+    refused, writers = 0, []
+    for _ in range(8):
+        reader, writer = await asyncio.open_connection(node.client.host, node.client.port)
+        writer.write(head.encode() + PDF[:5])
+        writers.append((reader, writer))
+    for reader, _ in writers:  # those that are let in say nothing before the rest has come
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                refused += (await reader.readline()).startswith(b"HTTP/1.1 503")
+    assert refused == 6, "an enterprise has two places, whatever it sends"
+    path = f"/enterprises/{other}/attachments?name=a.pdf"
+    sent = {"Content_Type": "application/pdf"}
+    status, told, _ = await node.call("POST", path, theirs, PDF, **sent)
+    assert status == 201, told
+    for _, writer in writers:
         writer.close()

@@ -126,6 +126,32 @@ async def test_what_does_not_answer_in_time_or_not_at_all_as_it_should_fails(
         assert check["asked"][0]["detail"]
 
 
+async def test_one_person_cannot_hold_all_checks(desk: Node) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def waiting(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await answer.wait()
+
+    async with _server(waiting) as port:
+        _, _, prefix = await applied(desk, site=site(("TCP", port)))
+        first = []
+        for _ in range(2):
+            asked.clear()
+            first.append(asyncio.create_task(checked(desk, prefix)))
+            await asyncio.wait_for(asked.wait(), 20)
+        path = f"/prefixes/{prefix}/check"
+        status, problem, response = await desk.call("POST", path, desk.reviewer)
+        assert (status, problem["type"]) == (503, "urn:idnode:problem:busy")
+        assert int(response.headers["Retry-After"]) > 0
+        asked.clear()
+        other = asyncio.create_task(desk.call("POST", path, desk.operator))
+        await asyncio.wait_for(asked.wait(), 20)
+        answer.set()
+        assert (await other)[0] == 200, "somebody else has places of his own"
+        assert [check["passed"] for check in await asyncio.gather(*first)] == [False, False]
+
+
 async def test_a_closed_port_fails_and_so_does_the_whole_site(
     desk: Node, other_database: Database
 ) -> None:
