@@ -45,6 +45,11 @@ def node_key(data_dir: Path) -> Path:
     return data_dir / "node-key.pem"
 
 
+def toplevel_key(data_dir: Path) -> Path:
+    """Return the file of the private key that signs answers of the stub of the top-level node."""
+    return data_dir / "toplevel" / "node-key.pem"
+
+
 def log_key(settings: Settings) -> Path:
     """Return the file of the private key that signs tree heads: the one set, else our own."""
     return settings.log_key or settings.data_dir / "log-key.pem"

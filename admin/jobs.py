@@ -14,12 +14,16 @@ import asyncpg
 import structlog
 
 from admin import child, datadir
+from admin.settings import Settings
+from admin.site import can_be_reached, own_site
 from admin.waiting import Backoff, wait
 from protocol.errors import StoreUnavailable
+from protocol.typed import site_to_json
 from registry.database import Database, unavailable
 from registry.housekeeping import run_housekeeping
 from registry.imports.job import run_imports
 from registry.metrics import Row
+from registry.node_filing import file_node
 from registry.outbox import run_depth
 from registry.services import Registry
 from registry.statistics.registrations import run_statistics
@@ -94,11 +98,25 @@ def _jobs(task: child.Task, database: Database, row: Row) -> Mapping[str, Job]:
         "log": lambda stop: run_log(database, load_key(datadir.log_key(settings)), stop),
     }
     if settings.toplevel_url is not None:
-        url, token = settings.toplevel_url, settings.toplevel_token
-        jobs["uplink"] = lambda stop: run_uplink(
-            database, url=url, token=token, node_prefix=settings.prefix, row=row, stop=stop
-        )
+        jobs["uplink"] = lambda stop: _uplink(settings, database, row, stop)
     return jobs
+
+
+async def _uplink(settings: Settings, database: Database, row: Row, stop: asyncio.Event) -> None:
+    """File where this node is itself, and send whatever is filed."""
+    assert settings.toplevel_url is not None  # noqa: S101  (there is no such job otherwise)
+    if can_be_reached(settings):
+        await file_node(database, settings.prefix, site_to_json(own_site(settings).record))
+    else:
+        log.warning("site_not_filed", reason="IDNODE_HANDLE_ADDRESS is not set")
+    await run_uplink(
+        database,
+        url=settings.toplevel_url,
+        token=settings.toplevel_token,
+        node_prefix=settings.prefix,
+        row=row,
+        stop=stop,
+    )
 
 
 async def _run_all(

@@ -102,6 +102,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     toplevel_url: HttpUrl | None = None
     toplevel_token: Token | None = None
     toplevel_port: Port = 8100
+    toplevel_handle_port: Port = 2642
+    toplevel_address: Annotated[str, Meta(pattern=r"^[0-9a-fA-F.:]+$")] | None = None
+    toplevel_prefix: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){0,2}$")] = "88"
     workers: Annotated[int, Meta(ge=1, le=256)] = field(default_factory=_cores)
     prefix: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){1,6}$")] = "88.118"
     bootstrap_token: Token | None = None

@@ -17,10 +17,16 @@ from admin.embedded import PostgresError
 from admin.postgres import KeptPostgres
 from admin.settings import Settings
 from admin.supervisor import StartError, reason
-from protocol.errors import StoreUnavailable
+from protocol.errors import InvalidValue, StoreUnavailable
 from registry.database import Database
+from registry.metrics import private_row
 from resolver.federation.toplevel.app import make_toplevel_app
+from resolver.federation.toplevel.directory import Directory
+from resolver.federation.toplevel.handle import ToplevelEndpoint
 from resolver.federation.toplevel.schema import prepare
+from resolver.site import Site, ensure_key, load_key, make_site
+from resolver.transports.handle_server import serve_endpoint
+from resolver.transports.limits import Limits
 
 log = structlog.get_logger("idnode.toplevel")
 
@@ -42,7 +48,11 @@ async def serve(settings: Settings, *, lifeline: bool = False) -> None:
             database = Database(url, pool_size=4)
             stack.push_async_callback(database.close)
             await prepare(database)
-            await _listen(settings, database, stack)
+            site = _site(settings)
+            directory = Directory(database, prefix=settings.toplevel_prefix, site=site.record)
+            if settings.toplevel_handle_port:
+                await _listen_to_handles(settings, directory, site, stack)
+            await _listen(settings, database, directory, stack)
             await stop.wait()
     except (DataDirectoryError, PostgresError) as error:
         raise StartError(str(error)) from error
@@ -59,8 +69,46 @@ async def _embedded(settings: Settings, stack: AsyncExitStack) -> str:
     return await server.start()
 
 
-async def _listen(settings: Settings, database: Database, stack: AsyncExitStack) -> None:
-    app = make_toplevel_app(database, token=settings.toplevel_token)
+def _site(settings: Settings) -> Site:
+    """Return where the stub itself is asked. Raises StartError."""
+    path = datadir.toplevel_key(settings.data_dir)
+    try:
+        ensure_key(path)
+        return make_site(
+            settings.toplevel_address or settings.bind,
+            handle_port=settings.toplevel_handle_port,
+            http_port=0,
+            key=load_key(path),
+        )
+    except (OSError, ValueError) as error:
+        raise StartError(f"{path}: {error}") from None
+    except InvalidValue as error:
+        raise StartError(f"IDNODE_TOPLEVEL_ADDRESS: {error.detail}") from None
+
+
+async def _listen_to_handles(
+    settings: Settings, directory: Directory, site: Site, stack: AsyncExitStack
+) -> None:
+    limits = Limits(
+        udp_responses_per_second=settings.udp_responses_per_second,
+        udp_bytes_per_second=settings.udp_bytes_per_second,
+        tcp_connections=settings.tcp_connections_per_source,
+    )
+    endpoint = ToplevelEndpoint(directory, site, private_row())
+    port = settings.toplevel_handle_port
+    try:
+        server = await serve_endpoint(endpoint, host=settings.bind, port=port, limits=limits)
+    except OSError as error:
+        raise StartError(
+            f"IDNODE_TOPLEVEL_HANDLE_PORT {settings.bind}:{port}: {reason(error)}"
+        ) from None
+    stack.push_async_callback(server.stop, settings.shutdown_seconds)
+
+
+async def _listen(
+    settings: Settings, database: Database, directory: Directory, stack: AsyncExitStack
+) -> None:
+    app = make_toplevel_app(database, token=settings.toplevel_token, changed=directory.forget)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.shutdown_seconds)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -10,6 +10,7 @@ import structlog
 
 from admin import child, datadir
 from admin.settings import Settings, public_url
+from admin.site import own_site
 from admin.waiting import wait
 from registry.api.app import make_app
 from registry.database import Database
@@ -22,7 +23,6 @@ from resolver.handle.dispatch import HANDLERS
 from resolver.handle.elsewhere import Elsewhere, own_addresses, read_server
 from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
-from resolver.site import load_key, make_site
 from resolver.site_asker import SiteAsker
 from resolver.transports.handle_endpoint import HandleEndpoint
 from resolver.transports.handle_server import HandleServer, start_handle
@@ -53,14 +53,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
     """Answer until `stop`, then finish what is under way."""
     settings, row = task.settings, task.open_row()
     database = Database(task.database_url, pool_size=pool_size(settings.workers))
-    site = make_site(
-        settings.handle_address or settings.bind,
-        handle_port=settings.handle_port,
-        http_port=settings.http_port,
-        https_port=settings.https_port,
-        key=load_key(datadir.node_key(settings.data_dir)),
-        serial=settings.handle_site_serial,
-    )
+    site = own_site(settings)
     counter = Counter(database, row, datadir.statistics(settings.data_dir))
     resolver = Resolver(
         database,

@@ -40,7 +40,15 @@ def serve(settings: Settings, read_settings: Callable[[], Settings], *, lifeline
 
 @click.command(help=words("Run a stub of the top-level node.", "运行顶级节点桩。"))
 @lifeline_option
-@settings_options("data_dir", "bind", "toplevel_port", "log_level")
+@settings_options(
+    "data_dir",
+    "bind",
+    "toplevel_port",
+    "toplevel_handle_port",
+    "toplevel_address",
+    "toplevel_prefix",
+    "log_level",
+)
 def toplevel_command(
     settings: Settings, read_settings: Callable[[], Settings], *, lifeline: bool
 ) -> None:

@@ -13,7 +13,7 @@ from protocol.identifier import Identifier
 from protocol.values import HandleValue, select
 from registry.access import together
 from resolver.handle import restricted
-from resolver.handle.service import Handler, HandleService, Peer
+from resolver.handle.service import Handler, HandleService, Peer, Replies
 from resolver.handle.sessions import conceal
 from resolver.lookup import PrefixNotServed
 from resolver.referrals import Referral
@@ -53,7 +53,7 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
 
 
 def values_reply(
-    service: HandleService,
+    service: Replies,
     message: Message,
     request: ResolutionRequest,
     values: list[HandleValue],

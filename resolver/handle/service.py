@@ -63,66 +63,13 @@ class Peer:
     login: Login | None = field(default=None, compare=False)
 
 
-class HandleService:
-    """Answers messages. One a worker."""
+class Replies:
+    """How this server heads, bounds and signs its answers."""
 
-    def __init__(
-        self,
-        resolver: Resolver,
-        registry: Registry,
-        site: Site,
-        *,
-        handlers: Mapping[int, Handler],
-        administrators: frozenset[str] = frozenset(),
-        find: Find | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """Take the operations and the identities (``index:handle``) that run this node.
-
-        find: finds the keys of identities that live elsewhere.
-        """
-        self.resolver = resolver
-        self.registry = registry
+    def __init__(self, site: Site, clock: Callable[[], float]) -> None:
+        """Take our own site with the key that signs, and a clock in Unix seconds."""
         self.site = site
-        self.administrators = administrators
-        self.find = find
         self.clock = clock
-        self.guesses = Guesses(registry.row, registry.clock)
-        self._handlers = handlers
-
-    def administrator(self, identity: Identity, request_id: str | None) -> Administrator:
-        """Return what somebody can do who has proved to be `identity`."""
-        return Administrator(self.registry, self.administrators, identity, request_id)
-
-    async def answer(self, message: Message, peer: Peer) -> list[Message]:
-        """Return the response: several messages where a list is long."""
-        handler = self._handlers.get(message.header.op_code)
-        try:
-            if handler is None:
-                # As the reference server: an unknown operation is an error, not unsupported.
-                return [self.error(message, ResponseCode.ERROR, "unknown operation")]
-            answers = await handler(self, message, peer)
-        except ServerNotResponsible as error:
-            answers = [self.error(message, self._why_not_here(message), error.detail)]
-        except IdnodeError as error:
-            answers = [self.error(message, error.response_code, error.detail)]
-        except Exception:
-            log.exception("handle_request_failed", op_code=int(message.header.op_code))
-            answers = [self.error(message, ResponseCode.ERROR, "internal error")]
-        return [self._bounded(message, self._signed(message, one)) for one in answers]
-
-    def _why_not_here(self, message: Message) -> ResponseCode:
-        """Return 300 to who came by older site information than there is, to others 301.
-
-        A request is fulfilled whenever it can be, however old the information is by which it came
-        (RFC 3652 section 2.2.2.4): clients keep HS_SITE for a day, and some write the same serial
-        number always. What lives elsewhere is the one thing that newer information may help to
-        find. Told 300, a client reads HS_SITE anew; if it comes again, it comes by the newest.
-        The reference server has the code and never sends it; its client takes it so.
-        """
-        known = message.header.site_serial
-        older = known not in _SERIALS_UNKNOWN and known < self.site.serial
-        return ResponseCode.SITE_INFO_OUT_OF_DATE if older else ResponseCode.SERVER_NOT_RESPONSIBLE
 
     def error(self, message: Message, code: ResponseCode, detail: str) -> Message:
         """Return the response that says what went wrong."""
@@ -148,7 +95,7 @@ class HandleService:
             answered=answered,
         )
 
-    def _bounded(self, request: Message, response: Message) -> Message:
+    def bounded(self, request: Message, response: Message) -> Message:
         """Return the response, or an error instead of one that is longer than a message may be."""
         try:
             response.encode_payload()
@@ -156,13 +103,74 @@ class HandleService:
             return self.error(request, ResponseCode.ERROR, error.detail)
         return response
 
-    def _signed(self, request: Message, response: Message) -> Message:
+    def signed(self, request: Message, response: Message) -> Message:
         """Sign a response of which that was asked, with the key that HS_SITE names."""
         wanted = request.header.flags & OpFlag.CERTIFY
         if not wanted or self.site.key is None or response.credential is not None:
             return response
         credential = sign_message(response.envelope, response.content, self.site.key)
         return replace(response, credential=credential)
+
+
+class HandleService(Replies):
+    """Answers messages. One a worker."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        registry: Registry,
+        site: Site,
+        *,
+        handlers: Mapping[int, Handler],
+        administrators: frozenset[str] = frozenset(),
+        find: Find | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the operations and the identities (``index:handle``) that run this node.
+
+        find: finds the keys of identities that live elsewhere.
+        """
+        super().__init__(site, clock)
+        self.resolver = resolver
+        self.registry = registry
+        self.administrators = administrators
+        self.find = find
+        self.guesses = Guesses(registry.row, registry.clock)
+        self._handlers = handlers
+
+    def administrator(self, identity: Identity, request_id: str | None) -> Administrator:
+        """Return what somebody can do who has proved to be `identity`."""
+        return Administrator(self.registry, self.administrators, identity, request_id)
+
+    async def answer(self, message: Message, peer: Peer) -> list[Message]:
+        """Return the response: several messages where a list is long."""
+        handler = self._handlers.get(message.header.op_code)
+        try:
+            if handler is None:
+                # As the reference server: an unknown operation is an error, not unsupported.
+                return [self.error(message, ResponseCode.ERROR, "unknown operation")]
+            answers = await handler(self, message, peer)
+        except ServerNotResponsible as error:
+            answers = [self.error(message, self._why_not_here(message), error.detail)]
+        except IdnodeError as error:
+            answers = [self.error(message, error.response_code, error.detail)]
+        except Exception:
+            log.exception("handle_request_failed", op_code=int(message.header.op_code))
+            answers = [self.error(message, ResponseCode.ERROR, "internal error")]
+        return [self.bounded(message, self.signed(message, one)) for one in answers]
+
+    def _why_not_here(self, message: Message) -> ResponseCode:
+        """Return 300 to who came by older site information than there is, to others 301.
+
+        A request is fulfilled whenever it can be, however old the information is by which it came
+        (RFC 3652 section 2.2.2.4): clients keep HS_SITE for a day, and some write the same serial
+        number always. What lives elsewhere is the one thing that newer information may help to
+        find. Told 300, a client reads HS_SITE anew; if it comes again, it comes by the newest.
+        The reference server has the code and never sends it; its client takes it so.
+        """
+        known = message.header.site_serial
+        older = known not in _SERIALS_UNKNOWN and known < self.site.serial
+        return ResponseCode.SITE_INFO_OUT_OF_DATE if older else ResponseCode.SERVER_NOT_RESPONSIBLE
 
 
 Handler = Callable[[HandleService, Message, Peer], Awaitable[list[Message]]]

@@ -35,6 +35,7 @@ class HandleEndpoint:
         self.service = service
         self.row = row
         resolver = service.resolver
+        self.freshness = resolver.feed
         self.front = HandleFront(resolver.cache, self._head, resolver.counter.found)
 
     def _head(self, message: Message) -> Message | None:

@@ -7,6 +7,7 @@ import socket
 
 from registry.metrics import Row
 from resolver.handle.service import HandleService
+from resolver.transports.endpoint import Endpoint
 from resolver.transports.handle_endpoint import HandleEndpoint
 from resolver.transports.limits import Limits, ResponseLimit
 from resolver.transports.tcp import TcpServer
@@ -18,7 +19,7 @@ TICK_SECONDS = 0.5
 class HandleServer:
     """A running server; `start_handle` makes it."""
 
-    def __init__(self, endpoint: HandleEndpoint, udp: UdpServer, tcp: TcpServer, row: Row) -> None:
+    def __init__(self, endpoint: Endpoint, udp: UdpServer, tcp: TcpServer, row: Row) -> None:
         self._endpoint = endpoint
         self._udp = udp
         self._tcp = tcp
@@ -50,13 +51,19 @@ class HandleServer:
 async def start_handle(
     service: HandleService, *, row: Row, host: str, port: int, limits: Limits
 ) -> HandleServer:
+    """Serve a node; see `serve_endpoint`. Raises OSError if the address can not be had."""
+    return await serve_endpoint(HandleEndpoint(service, row), host=host, port=port, limits=limits)
+
+
+async def serve_endpoint(
+    endpoint: Endpoint, *, host: str, port: int, limits: Limits
+) -> HandleServer:
     """Serve UDP and TCP on a port that other processes may share (SO_REUSEPORT). Port 0: any.
 
     limits: of what one source may have.
     Raises OSError if the address can not be had.
     """
     loop = asyncio.get_running_loop()
-    endpoint = HandleEndpoint(service, row)
     listening = shared_socket(socket.SOCK_STREAM, host, port)
     tcp = TcpServer(endpoint, listening, limits.tcp_connections)
     try:
@@ -65,7 +72,7 @@ async def start_handle(
         await tcp.stop(0)
         raise
     udp = UdpServer(endpoint, sock, ResponseLimit(limits, loop.time))
-    return HandleServer(endpoint, udp, tcp, row)
+    return HandleServer(endpoint, udp, tcp, endpoint.row)
 
 
 def shared_socket(kind: socket.SocketKind, host: str, port: int) -> socket.socket:

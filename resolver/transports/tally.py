@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry.metrics import LATENCY_BUCKETS, Row, slot
-from resolver.feed import Feed
+from resolver.transports.endpoint import Freshness
 
 _FAST = LATENCY_BUCKETS[0]
 _DURATION = "idnode_resolution_duration_seconds"
@@ -12,11 +12,11 @@ _DURATION = "idnode_resolution_duration_seconds"
 class Tally:
     """Answers of one transport; `publish` moves them into the metrics, a few times a second."""
 
-    __slots__ = ("_fast", "_feed", "_hits", "_row", "_seconds", "_transport")
+    __slots__ = ("_fast", "_freshness", "_hits", "_row", "_seconds", "_transport")
 
-    def __init__(self, transport: str, feed: Feed, row: Row) -> None:
+    def __init__(self, transport: str, freshness: Freshness, row: Row) -> None:
         self._transport = transport
-        self._feed = feed
+        self._freshness = freshness
         self._row = row
         self._hits = self._fast = 0
         self._seconds = 0.0
@@ -35,7 +35,9 @@ class Tally:
         """Move what was counted into the metrics."""
         row = self._row
         if self._hits:
-            row.add("idnode_cache_requests", "hit" if self._feed.fresh else "stale", by=self._hits)
+            row.add(
+                "idnode_cache_requests", "hit" if self._freshness.fresh else "stale", by=self._hits
+            )
             row.add("idnode_resolutions", self._transport, "found", by=self._hits)
         start = slot(_DURATION, self._transport, "found")
         row.cells[start] += self._fast

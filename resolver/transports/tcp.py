@@ -27,7 +27,8 @@ from protocol.errors import ProtocolError
 from protocol.handle.envelope import SIZE, Envelope
 from protocol.handle.message import read_frame
 from resolver.handle.service import Login, Peer
-from resolver.transports.handle_endpoint import HandleEndpoint, refusal
+from resolver.transports.endpoint import Endpoint
+from resolver.transports.handle_endpoint import refusal
 from resolver.transports.limits import Places, source_of
 from resolver.transports.tally import Tally
 
@@ -63,14 +64,14 @@ _RETRY_SECONDS = 1.0
 class TcpServer:
     """A worker's TCP socket and its connections."""
 
-    def __init__(self, endpoint: HandleEndpoint, sock: socket.socket, per_source: int) -> None:
+    def __init__(self, endpoint: Endpoint, sock: socket.socket, per_source: int) -> None:
         """Listen on a bound, non-blocking socket. Raises OSError.
 
         per_source: connections that one source may have; 0: any number.
         """
         self.endpoint = endpoint
         self._places = Places(per_source)
-        self.tally = Tally("tcp", endpoint.service.resolver.feed, endpoint.row)
+        self.tally = Tally("tcp", endpoint.freshness, endpoint.row)
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self._connections: dict[int, _Connection] = {}  # by file descriptor

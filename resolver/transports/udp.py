@@ -24,7 +24,8 @@ from protocol.handle.envelope import SIZE, Envelope, decode_envelope
 from protocol.handle.fragment import MAX_DATAGRAM_BYTES, Reassembly, cut
 from resolver.handle.service import Peer
 from resolver.transports.batch import open_batches
-from resolver.transports.handle_endpoint import HandleEndpoint, over_tcp
+from resolver.transports.endpoint import Endpoint
+from resolver.transports.handle_endpoint import over_tcp
 from resolver.transports.limits import ResponseLimit, source_of
 from resolver.transports.tally import Tally
 
@@ -42,12 +43,12 @@ _BUFFER_BYTES = 4 << 20
 class UdpServer:
     """A worker's UDP socket."""
 
-    def __init__(self, endpoint: HandleEndpoint, sock: socket.socket, limit: ResponseLimit) -> None:
+    def __init__(self, endpoint: Endpoint, sock: socket.socket, limit: ResponseLimit) -> None:
         self._endpoint = endpoint
         self._socket = sock
         self._batches = open_batches(sock)
         self._limit = limit
-        self.tally = Tally("udp", endpoint.service.resolver.feed, endpoint.row)
+        self.tally = Tally("udp", endpoint.freshness, endpoint.row)
         self._loop = asyncio.get_running_loop()
         self._reassembly = Reassembly()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import uuid
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -39,6 +40,7 @@ LARGEST_BODY = 256 * 1024
 """Bytes of a request's body, at most."""
 
 _DATABASE: web.AppKey[Database] = web.AppKey("database", Database)
+_CHANGED: web.AppKey[Callable[[], None]] = web.AppKey("changed")
 _SHOWN = 100
 """Rows that each table of the page has at most."""
 
@@ -55,16 +57,20 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     identifiers: _Count
 
 
-def make_toplevel_app(database: Database, *, token: str | None) -> web.Application:
+def make_toplevel_app(
+    database: Database, *, token: str | None, changed: Callable[[], None] = lambda: None
+) -> web.Application:
     """Return the application; `prepare` must have made its tables.
 
     token: what a node that files must show as a bearer token; None lets every node file.
+    changed: told after each message that took effect.
     Raises ValueError for an empty token, which would guard nothing.
     """
     if token == "":
         raise ValueError("the token of the top-level node is empty")
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_problems, _guard(token)])
     app[_DATABASE] = database
+    app[_CHANGED] = changed
     app.router.add_post("/filings", _post_filing)
     app.router.add_get("/filings", _list_filings)
     app.router.add_get("/filings/{prefix}", _get_filing)
@@ -78,6 +84,7 @@ async def _post_filing(request: web.Request) -> web.Response:
     kind, message = kinds.read(await _body(request))
     new = await take(request.app[_DATABASE], kind, message)
     if new:
+        request.app[_CHANGED]()
         log.info("filed", node=message.node, kind=message.kind, subject=message.subject)
     return _json({"message_id": message.message_id, "duplicate": not new})
 

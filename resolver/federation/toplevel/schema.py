@@ -44,6 +44,15 @@ filings = sa.Table(
 )
 """What the latest message said of each prefix."""
 
+sites = sa.Table(
+    "sites",
+    metadata,
+    sa.Column("node", _Name, primary_key=True),
+    sa.Column("site", pg.JSONB, nullable=False),
+    sa.Column("updated_at", _Time, nullable=False, server_default=_now),
+)
+"""The site that each secondary node has filed as its own: HS_SITE in Handle JSON."""
+
 nodes = sa.Table(
     "nodes",
     metadata,
