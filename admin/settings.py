@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, field
 
 from registry.networks import networks
+from resolver.recursion.places import is_path, read_root
 
 ENVIRONMENT = "IDNODE_"
 FILE = "idnode.toml"
@@ -47,6 +48,16 @@ RELOADABLE = frozenset(
         "public_url",
         "label_font",
         "statistics_days",
+        "recursion_clients",
+        "recursion_root",
+        "recursion_allow_private",
+        "recursion_seconds",
+        "recursion_walks",
+        "recursion_client_walks",
+        "recursion_client_rate",
+        "recursion_cache_bytes",
+        "recursion_max_ttl",
+        "recursion_stale_seconds",
     }
 )
 """Settings that SIGHUP brings into force; the others need a start."""
@@ -111,6 +122,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     self_filing: bool = True
     site_networks: Annotated[str, Meta(max_length=2000)] = ""
     prefix_quota: Annotated[int, Meta(ge=0, le=100_000)] = 100
+    recursion_clients: Annotated[str, Meta(max_length=2000)] = ""
+    recursion_root: Annotated[str, Meta(min_length=1, max_length=2000)] | None = None
+    recursion_allow_private: Annotated[str, Meta(max_length=2000)] = ""
+    recursion_seconds: Annotated[float, Meta(ge=0.5, le=30)] = 4.0
+    recursion_walks: Annotated[int, Meta(ge=1, le=10_000)] = 256
+    recursion_client_walks: Annotated[int, Meta(ge=0, le=10_000)] = 32
+    recursion_client_rate: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
+    recursion_cache_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 36)] = 16 << 20
+    recursion_max_ttl: Annotated[int, Meta(ge=5, le=604_800)] = 86_400
+    recursion_stale_seconds: Annotated[int, Meta(ge=0, le=604_800)] = 86_400
     statistics_days: Annotated[int, Meta(ge=180, le=36_500)] = 400
     cache_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -160,16 +181,35 @@ def load(
     settings = Settings(**values)
     if settings.tls_key is not None and settings.tls_cert is None:
         raise SettingsError("tls_key: there is no tls_cert that it belongs to")
-    for name in ("trusted_proxies", "site_networks"):
+    for name in _NETWORKS:
         try:
             networks(getattr(settings, name))
         except ValueError as error:
             raise SettingsError(f"{name}: {error}") from None
+    settings = _with_root(settings, directory)
     names = ("data_dir", "tls_cert", "tls_key", "label_font", "log_key", "snms_key")
     paths = {name: getattr(settings, name) for name in names}
     found = {name: directory / path for name, path in paths.items() if path is not None}
     return msgspec.structs.replace(settings, **found)
 
+
+def _with_root(settings: Settings, directory: Path) -> Settings:
+    """Check where recursion begins; a relative path of it begins in the directory."""
+    root = settings.recursion_root
+    if root is None:
+        if settings.recursion_clients:
+            raise SettingsError("recursion_clients: there is no recursion_root where walks begin")
+        return settings
+    if is_path(root):
+        root = str(directory / root)
+    try:
+        read_root(root)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"recursion_root: {error}") from None
+    return msgspec.structs.replace(settings, recursion_root=root)
+
+
+_NETWORKS = ("trusted_proxies", "site_networks", "recursion_clients", "recursion_allow_private")
 
 _TYPES = get_type_hints(Settings, include_extras=True)
 

@@ -9,6 +9,7 @@ import time
 import structlog
 
 from admin import child, datadir
+from admin.recursion import make_recursion
 from admin.settings import Settings, public_url
 from admin.site import own_site
 from admin.waiting import wait
@@ -76,6 +77,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         ask_site=SiteAsker(networks(settings.site_networks)).ask,
     )
     find = _find(settings)
+    recursion = make_recursion(settings, row)
     handle = HandleService(
         resolver,
         registry,
@@ -83,11 +85,12 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         handlers=HANDLERS,
         administrators=frozenset(filter(None, settings.handle_admins.split(","))),
         find=find,
+        recursion=recursion,
     )
     proxies = networks(settings.trusted_proxies)
     app = make_app(registry, proxies)
     rest = Rest(handle, Gate(registry, handle.guesses, plain=settings.plain_auth, find=find))
-    add_routes(app, resolver, rest)
+    add_routes(app, resolver, rest, recursion)
     rest.add_routes(app)
     add_tunnel(app, HandleEndpoint(handle, row))
     await resolver.start()
@@ -127,6 +130,8 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         ended.set()
         await counting
         await counter.close()
+        if recursion is not None:
+            await recursion.close()
         await resolver.close()
         await database.close()
     log.info("worker_ended")

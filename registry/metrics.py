@@ -50,6 +50,19 @@ RESULTS = ("found", "not_found", "no_values", "invalid", "referral", "unavailabl
 
 _BY_TRANSPORT = (("transport", TRANSPORTS), ("result", RESULTS))
 
+_RECURSION_FAILURES = (
+    "loop",
+    "questions",
+    "depth",
+    "place",
+    "refused",
+    "servers",
+    "deadline",
+    "busy",
+    "client",
+)
+_RECURSION_DROPS = ("source", "request_id", "question", "oversized", "malformed", "referral")
+
 METRICS = (
     Metric("idnode_resolutions", "Resolution requests answered.", "counter", _BY_TRANSPORT),
     Metric(
@@ -111,6 +124,35 @@ METRICS = (
         "Proofs of identity by a secret that were wrong, or not looked at after too many such.",
         "counter",
         (("reason", ("wrong", "limit")),),
+    ),
+    Metric(
+        "idnode_recursion_queries",
+        "Questions for what other nodes have, by where the answer came from.",
+        "counter",
+        (("outcome", ("cached", "asked", "stale", "failed")),),
+    ),
+    Metric(
+        "idnode_recursion_sent",
+        "Questions sent to other nodes.",
+        "counter",
+        (("transport", ("udp", "tcp")),),
+    ),
+    Metric(
+        "idnode_recursion_prefetched",
+        "Answers of other nodes that were renewed before their time was over.",
+        "counter",
+    ),
+    Metric(
+        "idnode_recursion_failed",
+        "Identifiers of other nodes for which no answer was found.",
+        "counter",
+        (("reason", _RECURSION_FAILURES),),
+    ),
+    Metric(
+        "idnode_recursion_dropped",
+        "What came from other nodes, or in their name, and was not believed.",
+        "counter",
+        (("reason", _RECURSION_DROPS),),
     ),
     Metric("idnode_cache_entries", "Identifiers in the cache.", "gauge"),
     Metric("idnode_cache_bytes", "Bytes that the cache holds.", "gauge"),

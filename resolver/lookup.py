@@ -131,17 +131,24 @@ class Resolver:
         """
         name = NOWHERE if identifier is None else owner_prefix(identifier)
         prefix = self.cache.prefixes.get(name)
-        if prefix is None and result not in _THERE:
+        if prefix is None and (result not in _THERE or self._is_strange(name)):
             name = NOWHERE  # whoever asks for prefixes that are none fills no memory with them
         cells = self.counter.cells(name) if prefix is None else prefix.cells
         cells[INDEX[result]] += 1
-        if identifier is None:
+        if identifier is None or (name == NOWHERE and result == "found"):
             return
         if result == "found":
             self.counter.found.note(identifier.key.encode())
         elif result == "not_found":
             missing = identifier.key if name == NOWHERE else identifier.suffix_key
             self.counter.missing.note((name, missing))
+
+    def is_foreign(self, identifier: Identifier) -> bool:
+        """Whether an identifier is neither under this node's prefix nor a prefix handle of it."""
+        return self._is_strange(owner_prefix(identifier))
+
+    def _is_strange(self, prefix: str) -> bool:
+        return not f"{prefix}.".startswith(self._node_prefix + ".")
 
     def _count_anew(self) -> None:
         for name, prefix in self.cache.prefixes.items():
@@ -206,7 +213,7 @@ class Resolver:
         return None
 
     def _not_found(self, identifier: Identifier, *, served: bool) -> IdnodeError:
-        if f"{owner_prefix(identifier)}.".startswith(self._node_prefix + "."):
+        if not self.is_foreign(identifier):
             # Prefix handles are this node's own, whatever has become of the prefix.
             if served or identifier.prefix_key == PREFIX_HANDLE_PREFIX:
                 return HandleNotFound(f"{identifier} is not registered", field="identifier")

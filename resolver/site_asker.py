@@ -63,7 +63,7 @@ class SiteAsker:
         transport = _TRANSPORTS.get(protocol)
         if transport is None:
             return Asked(address, protocol, port, None, f"{protocol} is not asked")
-        if not self.may_be_asked(address):
+        if not may_be_asked(address, self._allowed):
             return Asked(address, protocol, port, None, "this address must not be asked")
         endpoint = Endpoint(transport, address, port)
         try:
@@ -83,11 +83,15 @@ class SiteAsker:
         except TimeoutError:
             raise PeerUnavailable(f"{endpoint}: no answer in {SECONDS:g} s") from None
 
-    def may_be_asked(self, address: str) -> bool:
-        """Whether an address is public, or in a network that the operator allows."""
-        if holds(self._allowed, address):
-            return True
-        parsed = read_address(address)
-        if parsed is None or holds(_TUNNELS, address):
-            return False
-        return scope_of(parsed) == "global"
+
+def may_be_asked(address: str, allowed: Networks) -> bool:
+    """Whether to ask an address that a stranger has named: it is public, or the operator allows it.
+
+    allowed: networks that may be asked though they are not public.
+    """
+    if holds(allowed, address):
+        return True
+    parsed = read_address(address)
+    if parsed is None or holds(_TUNNELS, address):
+        return False
+    return scope_of(parsed) == "global"

@@ -15,7 +15,7 @@ from protocol.handle.message import Message
 from protocol.handle.requests import ResolutionRequest
 from protocol.handle.responses import ErrorResponse, ReferralResponse, ResolutionResponse
 from protocol.handle.version import COMPATIBLE
-from protocol.identifier import Identifier
+from protocol.identifier import Identifier, fold
 from protocol.values import HandleValue
 
 NO_REQUEST = 0xFFFFFFFF
@@ -89,6 +89,13 @@ def check_answer(request: Message, answer: Message, *, own_connection: bool = Fa
         expected = digest_request(answer.envelope.version, request.content)
         if expected.algorithm == answer.digest.algorithm and expected != answer.digest:
             raise ProtocolError("the digest is not that of the request", field="digest")
+    asked_for, told_of = request.body, answer.body
+    if (
+        isinstance(asked_for, ResolutionRequest)
+        and isinstance(told_of, ResolutionResponse)
+        and fold(told_of.handle) != fold(asked_for.handle)
+    ):
+        raise ProtocolError("the handle is not that of the request", field="handle")
 
 
 _UNREAD = (ResponseCode.ERROR, ResponseCode.PROTOCOL_ERROR)

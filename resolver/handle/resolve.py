@@ -16,6 +16,8 @@ from resolver.handle import restricted
 from resolver.handle.service import Handler, HandleService, Peer, Replies
 from resolver.handle.sessions import conceal
 from resolver.lookup import PrefixNotServed
+from resolver.recursion.front import Client, find
+from resolver.recursion.model import Found
 from resolver.referrals import Referral
 
 
@@ -31,8 +33,12 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
     flags = message.header.flags
     identifier = Identifier.parse(request.handle)
     try:
-        found = await service.resolver.resolve(
-            identifier, authoritative=bool(flags & OpFlag.AUTHORITATIVE)
+        found = await find(
+            service.resolver,
+            service.recursion,
+            identifier,
+            _client(message, peer),
+            authoritative=bool(flags & OpFlag.AUTHORITATIVE),
         )
     except PrefixNotServed as error:
         # As the reference server says it of a prefix that is not homed.
@@ -42,6 +48,11 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
             raise HandleNotFound(f"{identifier} is served elsewhere")
         referral = ReferralResponse(values=tuple(found.values()))
         return [service.reply(message, referral, code=found.code)]
+    if isinstance(found, Found):
+        # What another node shows to us it shows to everybody.
+        if found.code != ResponseCode.SUCCESS:
+            return [service.error(message, ResponseCode(found.code), "")]
+        return [values_reply(service, message, request, found.values())]
     public = found.values()
     if flags & OpFlag.PUBLIC_ONLY:
         return [values_reply(service, message, request, public)]
@@ -50,6 +61,14 @@ async def resolve(service: HandleService, message: Message, peer: Peer) -> list[
         return [hidden]
     answer = values_reply(service, message, request, together(public, hidden))
     return [await conceal(service, message, answer) if hidden else answer]
+
+
+def _client(message: Message, peer: Peer) -> Client | None:
+    """Return who asks for recursion; None for who does not, or wants to know where to ask."""
+    flags = message.header.flags
+    if not flags & OpFlag.RECURSIVE or flags & OpFlag.DO_NOT_REFER:
+        return None
+    return Client(peer.address, message.header.recursion_count)
 
 
 def values_reply(

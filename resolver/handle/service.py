@@ -24,6 +24,7 @@ from registry.services import Registry
 from resolver.handle.administrator import Administrator
 from resolver.handle.guesses import Guesses
 from resolver.lookup import Resolver
+from resolver.recursion.service import Recursion
 from resolver.site import Site
 
 log = structlog.get_logger("idnode.handle")
@@ -124,17 +125,20 @@ class HandleService(Replies):
         handlers: Mapping[int, Handler],
         administrators: frozenset[str] = frozenset(),
         find: Find | None = None,
+        recursion: Recursion | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the operations and the identities (``index:handle``) that run this node.
 
-        find: finds the keys of identities that live elsewhere.
+        find: finds the keys of identities that live elsewhere. recursion: asks other nodes for
+        clients that may have it ask; None: for nobody.
         """
         super().__init__(site, clock)
         self.resolver = resolver
         self.registry = registry
         self.administrators = administrators
         self.find = find
+        self.recursion = recursion
         self.guesses = Guesses(registry.row, registry.clock)
         self._handlers = handlers
 

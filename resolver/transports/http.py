@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -17,8 +18,12 @@ from protocol.values import HandleValue, select
 from registry.access import together
 from registry.relations.links import Link
 from registry.relations.model import CONTAINS, DERIVED_FROM, PART_OF, REPLACED_BY
+from resolver.cache import Answer
 from resolver.links import Links
 from resolver.lookup import RESULTS, Resolver
+from resolver.recursion.front import Client, find
+from resolver.recursion.model import Found
+from resolver.recursion.service import Recursion
 from resolver.referrals import Referral
 from resolver.transports import page, rest_body
 from resolver.transports.accept import choose
@@ -60,18 +65,25 @@ class Private(Protocol):
         """Return the answer where that failed."""
 
 
-def add_routes(app: web.Application, resolver: Resolver, private: Private | None = None) -> None:
+def add_routes(
+    app: web.Application,
+    resolver: Resolver,
+    private: Private | None = None,
+    recursion: Recursion | None = None,
+) -> None:
     """Add GET and POST /api/handles/{id} and GET /resolve/{id} to an application.
 
-    private: for what is not public; without it nothing of that is shown.
+    private: for what is not public; without it nothing of that is shown. recursion: asks other
+    nodes for clients that may have it ask.
     """
     relations = Links(resolver)
+    front = _Front(resolver, private, recursion)
 
     async def handles(request: web.Request) -> Reply:
-        return await _handles(resolver, request, private)
+        return await _handles(front, request)
 
     async def resolve(request: web.Request) -> Reply:
-        return await _resolve(resolver, relations, request, private)
+        return await _resolve(front, relations, request)
 
     def counted(
         answer: Callable[[web.Request], Awaitable[Reply]],
@@ -128,7 +140,27 @@ def _json(body: bytes, status: int = 200, *, stale: bool = False) -> web.Respons
     return web.Response(body=body, status=status, headers=headers)
 
 
-async def _handles(resolver: Resolver, request: web.Request, private: Private | None) -> Reply:
+@dataclass(frozen=True)
+class _Front:
+    """What the handlers share, as `add_routes` takes it."""
+
+    resolver: Resolver
+    private: Private | None
+    recursion: Recursion | None
+
+    async def find(
+        self, request: web.Request, identifier: Identifier, *, recursive: bool, fresh: bool
+    ) -> Answer | Referral | Found:
+        """Return the answer, also that of another node if the sender may have it asked."""
+        client = Client(request.remote) if recursive and request.remote else None
+        return await find(self.resolver, self.recursion, identifier, client, authoritative=fresh)
+
+    def is_stale(self, found: Answer | Referral | Found) -> bool:
+        """Whether what was found may be out of date."""
+        return found.stale if isinstance(found, Found) else not self.resolver.feed.fresh
+
+
+async def _handles(front: _Front, request: web.Request) -> Reply:
     """Answer as the HTTP API of the Handle System does (Handle.Net technical manual, 14.1)."""
     identifier, asked = _identifier(request, PATH)
     parameters = MultiDict(request.query)
@@ -137,10 +169,16 @@ async def _handles(resolver: Resolver, request: web.Request, private: Private | 
     query = Query(parameters)
     # A script may be loaded by a page of any origin: it shows what everybody may see.
     everybody = query.flag("publicOnly") or query.callback is not None
-    hidden = await _hidden(request, identifier, None if everybody else private)
-    authoritative = query.flag("auth") or hidden is not None
-    found = await resolver.resolve(identifier, authoritative=authoritative)
-    stale = not resolver.feed.fresh
+    hidden = await _hidden(request, identifier, None if everybody else front.private)
+    found = await front.find(
+        request,
+        identifier,
+        recursive=query.flag("recursive", default=True) and not query.flag("doNotRefer"),
+        fresh=query.flag("auth") or hidden is not None,
+    )
+    stale = front.is_stale(found)
+    if isinstance(found, Found) and found.code == ResponseCode.HANDLE_NOT_FOUND:
+        raise HandleNotFound(f"{identifier} is not registered", field="identifier")
     if isinstance(found, Referral):
         if query.flag("doNotRefer"):
             raise HandleNotFound(f"{identifier} is served elsewhere", field="identifier")
@@ -195,22 +233,23 @@ def _present(body: bytes, status: int, query: Query, *, stale: bool) -> web.Resp
     return response
 
 
-async def _resolve(
-    resolver: Resolver, relations: Links, request: web.Request, private: Private | None
-) -> Reply:
+async def _resolve(front: _Front, relations: Links, request: web.Request) -> Reply:
     """Answer by Accept: JSON, a link set, or for people a redirect or a page."""
     offer = choose(request.headers.get("Accept"), (_JSON, _LINKSET, _HTML))
     try:
         identifier, asked = _identifier(request, RESOLVE_PATH)
-        hidden = await _hidden(request, identifier, private)
-        found = await resolver.resolve(identifier, authoritative=hidden is not None)
+        hidden = await _hidden(request, identifier, front.private)
+        found = await front.find(request, identifier, recursive=True, fresh=hidden is not None)
+        if isinstance(found, Found) and found.code == ResponseCode.HANDLE_NOT_FOUND:
+            raise HandleNotFound(f"{identifier} is not registered", field="identifier")
     except IdnodeError as error:
         if offer != _HTML or error.http_status == _WHO_ASKS:
             raise
         return error.response_code, page.failure(error, chinese=_chinese(request))
     known = not isinstance(found, Referral)
-    values = together(found.values(), hidden or () if known else ())
-    stale = not resolver.feed.fresh
+    own = isinstance(found, Answer)
+    values = together(found.values(), hidden or () if own else ())
+    stale = front.is_stale(found)
     code = found.code if isinstance(found, Referral) else ResponseCode.SUCCESS
     if not values:
         code = ResponseCode.VALUES_NOT_FOUND
@@ -222,12 +261,12 @@ async def _resolve(
     addresses = [value for value in values if page.is_link(value)]
     if offer == _LINKSET:
         # A set without the relations would say that there are none.
-        stated = await relations.of(identifier, MAX_LINKS) if known else []
+        stated = await relations.of(identifier, MAX_LINKS) if own else []
         return code, _vary(request, _linkset(request, addresses, stated))
     if addresses and "noredirect" not in request.query:
         headers = {"Location": addresses[0].data.decode()}
         return code, _vary(request, web.Response(status=302, headers=headers))
-    shown = page.Shown(asked, values, await _relations(relations, identifier) if known else ())
+    shown = page.Shown(asked, values, await _relations(relations, identifier) if own else ())
     return code, _vary(request, page.values(shown, chinese=_chinese(request), stale=stale))
 
 

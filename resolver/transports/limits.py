@@ -57,8 +57,8 @@ class ResponseLimit:
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         """Take the limits, and a clock in seconds that does not go back."""
         answers, octets = limits.udp_responses_per_second, limits.udp_bytes_per_second
-        self._answers = _Shares(answers, ANSWERS_WINDOW_SECONDS, clock)
-        self._bytes = _Shares(octets, BYTES_WINDOW_SECONDS, clock)
+        self._answers = Shares(answers, ANSWERS_WINDOW_SECONDS, clock)
+        self._bytes = Shares(octets, BYTES_WINDOW_SECONDS, clock)
         self.on = bool(answers or octets)
         """Whether there is any: the hot path asks nothing else where there is none."""
 
@@ -102,7 +102,7 @@ class Places:
             del self._taken[source]
 
 
-class _Shares:
+class Shares:
     """What has been taken of something, by source, in the present window of time."""
 
     def __init__(self, per_second: int, seconds: float, clock: Callable[[], float]) -> None:

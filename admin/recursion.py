@@ -1,0 +1,33 @@
+"""Recursion as the settings have it."""
+
+from __future__ import annotations
+
+from admin.settings import Settings
+from registry.metrics import Row
+from registry.networks import networks
+from resolver.handle.elsewhere import own_addresses
+from resolver.recursion.model import Bounds
+from resolver.recursion.places import read_root
+from resolver.recursion.service import Limits, Recursion
+
+
+def make_recursion(settings: Settings, row: Row) -> Recursion | None:
+    """Return what asks other nodes; None unless there are clients that may have it ask."""
+    if not settings.recursion_clients or settings.recursion_root is None:
+        return None
+    here = own_addresses(settings.bind, settings.handle_address)
+    return Recursion(
+        read_root(settings.recursion_root),
+        networks(settings.recursion_clients),
+        row=row,
+        private=networks(settings.recursion_allow_private),
+        here=frozenset((address, settings.handle_port) for address in here),
+        bounds=Bounds(seconds=settings.recursion_seconds, max_ttl=settings.recursion_max_ttl),
+        limits=Limits(
+            walks=settings.recursion_walks,
+            client_walks=settings.recursion_client_walks,
+            client_rate=settings.recursion_client_rate,
+            cache_bytes=settings.recursion_cache_bytes,
+            stale_seconds=settings.recursion_stale_seconds,
+        ),
+    )

@@ -1,0 +1,359 @@
+"""Recursion as clients of this node see it: who may ask, one walk for all who want the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic, time
+
+import structlog
+
+from protocol.errors import Busy, IdnodeError, PeerUnavailable, ResponseCode, TooManyRequests
+from protocol.identifier import Identifier
+from protocol.values import HandleValue
+from registry.metrics import Row
+from registry.networks import Networks, holds
+from resolver.client.exchange import Answer
+from resolver.client.steps import Step, Watch, nobody
+from resolver.handle.elsewhere import Address, read_address
+from resolver.recursion.asker import Asker, Network, real_network
+from resolver.recursion.cache import Entry, TimedCache
+from resolver.recursion.model import (
+    Bounds,
+    Found,
+    RecursionFailed,
+    seconds_to_keep,
+)
+from resolver.recursion.places import Place
+from resolver.recursion.walk import Asked, Question, Walk
+from resolver.referrals import Referral
+from resolver.site_asker import may_be_asked
+from resolver.transports.limits import Places, Shares, source_of
+
+MAX_COUNT = 8
+"""Servers that may have passed a question on before it comes here."""
+
+STALE_TTL = 30
+"""Seconds for which whoever gets a stale answer may keep it: RFC 8767 section 4."""
+
+REST_SECONDS = 30.0
+"""How long a stale answer is given before its renewal is tried again: RFC 8767 section 5."""
+
+PATIENCE_SECONDS = 1.8
+"""How long who could have a stale answer waits for a fresh one: RFC 8767 section 5."""
+
+FAILURE_SECONDS = 5.0
+"""How long it is remembered that an identifier was not found out (RFC 9520 section 3.2)."""
+
+_PREFETCH_PART, _PREFETCH_HITS = 0.1, 3
+_PLACES_PART = 8  # of the room: the sites of prefixes
+_FAILURES_PART = 16
+
+Steps = Generator[Question, Answer, Asked | None]
+
+log = structlog.get_logger("idnode.recursion")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a worker does for clients.
+
+    walks: under way at once. client_walks, client_rate: of one client, which is an IPv4 address or
+    an IPv6 /56, at once and begun in a second; 0: any number. cache_bytes: room for what others
+    said. stale_seconds: how long that is kept when its time is over, for when nobody answers.
+    """
+
+    walks: int = 256
+    client_walks: int = 32
+    client_rate: int = 100
+    cache_bytes: int = 16 << 20
+    stale_seconds: int = 86_400
+
+
+class Recursion:
+    """Asks other nodes for clients. One a worker."""
+
+    def __init__(
+        self,
+        root: Place,
+        clients: Networks,
+        *,
+        row: Row,
+        private: Networks = (),
+        here: frozenset[tuple[Address, int]] = frozenset(),
+        bounds: Bounds | None = None,
+        limits: Limits | None = None,
+        network: Network | None = None,
+        clock: Callable[[], float] = monotonic,
+        now: Callable[[], float] = time,
+    ) -> None:
+        """Take where walks begin, and whose questions are taken.
+
+        private: networks that referrals may lead to though they are not public. here: addresses and
+        ports of this node itself, which are never asked. clock: seconds that do not go back; now:
+        Unix seconds.
+        """
+        self.bounds = bounds or Bounds()
+        self._limits = limits or Limits()
+        self._root, self._clients, self._private, self._here = root, clients, private, here
+        self._row, self._clock, self._now = row, clock, now
+        self._asker = Asker(network or real_network(self._dropped), self.bounds, clock, now)
+        room = self._limits.cache_bytes
+        self.answers: TimedCache[Found] = TimedCache(room, clock)
+        self._places: TimedCache[Place] = TimedCache(room // _PLACES_PART, clock)
+        self._failures: TimedCache[RecursionFailed] = TimedCache(room // _FAILURES_PART, clock)
+        self._flights: dict[str, asyncio.Task[Found]] = {}
+        self._by_client = Places(self._limits.client_walks)
+        self._rates = Shares(self._limits.client_rate, 1.0, clock)
+
+    def serves(self, client: str) -> bool:
+        """Whether a client, by its address, may have us ask others."""
+        return holds(self._clients, client)
+
+    async def close(self) -> None:
+        """End the walks under way."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    async def resolve(
+        self, identifier: Identifier, client: str, *, count: int = 0, fresh: bool = False
+    ) -> Found:
+        """Return what the node says that has a foreign identifier.
+
+        client: address, for which it is counted. count: how many servers have passed it on. fresh:
+        ask, even if the answer is known. Raises RecursionFailed, Busy, TooManyRequests.
+        """
+        return await self._answer(identifier, self._from_root, client, count=count, fresh=fresh)
+
+    async def follow(
+        self,
+        identifier: Identifier,
+        referral: Referral,
+        client: str,
+        *,
+        count: int = 0,
+        fresh: bool = False,
+    ) -> Found:
+        """Return what the node says to which this one refers; as `resolve` does."""
+        begin = partial(self._from_referral, referral)
+        return await self._answer(identifier, begin, client, count=count, fresh=fresh)
+
+    async def _answer(
+        self,
+        identifier: Identifier,
+        begin: Callable[[Identifier], Steps],
+        client: str,
+        *,
+        count: int,
+        fresh: bool,
+    ) -> Found:
+        key = identifier.key
+        entry = self.answers.get(key)
+        if entry is not None and entry.until > self._clock() and not fresh:
+            self._row.add("idnode_recursion_queries", "cached")
+            self._prefetch(identifier, begin, entry, client)
+            return self._aged(entry)
+        try:
+            flight = self._flights.get(key) or self._take_off(identifier, begin, client, count)
+            if entry is None or fresh:
+                found = await asyncio.shield(flight)
+            else:
+                found = await self._renewed(flight, entry)
+        except IdnodeError as error:
+            if entry is None or fresh:
+                self._row.add("idnode_recursion_queries", "failed")
+                raise
+            log.info("recursion_stale", identifier=str(identifier)[:256], reason=error.detail[:256])
+            self._row.add("idnode_recursion_queries", "stale")
+            return _stale(entry.value)
+        self._row.add("idnode_recursion_queries", "asked")
+        return found
+
+    async def _renewed(self, flight: asyncio.Task[Found], entry: Entry[Found]) -> Found:
+        """Wait for a fresh answer, not for long: there is a stale one. Raises IdnodeError."""
+        done, _ = await asyncio.wait((flight,), timeout=PATIENCE_SECONDS)
+        if not done:
+            raise PeerUnavailable(f"no answer in {PATIENCE_SECONDS:g} s")
+        try:
+            return flight.result()
+        except IdnodeError:
+            entry.rest_until = self._clock() + REST_SECONDS
+            raise
+
+    def _take_off(
+        self,
+        identifier: Identifier,
+        begin: Callable[[Identifier], Steps],
+        client: str,
+        count: int,
+    ) -> asyncio.Task[Found]:
+        """Begin a walk. Raises RecursionFailed where one failed lately, Busy, TooManyRequests."""
+        failed = self._failures.fresh(identifier.key)
+        if failed is not None:
+            raise RecursionFailed(failed.detail, failed.reason)
+        known = self.answers.get(identifier.key)
+        if known is not None and known.rest_until > self._clock():
+            raise PeerUnavailable("its renewal failed a moment ago")
+        if len(self._flights) >= self._limits.walks:
+            self._row.add("idnode_recursion_failed", "busy")
+            raise Busy("too many identifiers are asked for at other nodes", retry_after=1)
+        source = source_of(client)
+        if not self._by_client.free_for(source) or not self._rates.take(source, 1):
+            self._row.add("idnode_recursion_failed", "client")
+            raise TooManyRequests(
+                "too many identifiers of other nodes are asked for", retry_after=1
+            )
+        self._by_client.take(source)
+        flight = asyncio.create_task(self._fly(identifier, begin, count))
+        self._flights[identifier.key] = flight
+
+        def landed(task: asyncio.Task[Found]) -> None:
+            del self._flights[identifier.key]
+            self._by_client.leave(source)
+            if not task.cancelled():
+                task.exception()  # whoever waits may be gone when it fails
+
+        flight.add_done_callback(landed)
+        return flight
+
+    def _prefetch(
+        self,
+        identifier: Identifier,
+        begin: Callable[[Identifier], Steps],
+        entry: Entry[Found],
+        client: str,
+    ) -> None:
+        """Renew an answer that is asked for often, before its time is over."""
+        left, lasts = entry.until - self._clock(), entry.until - entry.since
+        if left > lasts * _PREFETCH_PART or entry.hits < _PREFETCH_HITS:
+            return
+        if identifier.key not in self._flights:
+            with contextlib.suppress(IdnodeError):  # it is fresh still: no harm
+                self._take_off(identifier, begin, client, 0)
+                self._row.add("idnode_recursion_prefetched")
+
+    async def _fly(
+        self, identifier: Identifier, begin: Callable[[Identifier], Steps], count: int
+    ) -> Found:
+        """Walk to the answer and keep it. Raises RecursionFailed."""
+        try:
+            async with asyncio.timeout(self.bounds.seconds):
+                asked = await self._walked(begin(identifier), count)
+        except TimeoutError:
+            failure = RecursionFailed(
+                f"{identifier}: no answer in {self.bounds.seconds:g} s", "deadline"
+            )
+        except RecursionFailed as error:
+            failure = error
+        else:
+            return self._keep(identifier, asked)
+        self._failed(identifier, failure)
+        raise failure
+
+    async def _walked(self, walk: Steps, count: int, watch: Watch = nobody) -> Asked | None:
+        """Run a walk to its end. Raises RecursionFailed."""
+        try:
+            question = next(walk)
+            while True:
+                try:
+                    answer = await self._asker.ask(question, count, partial(self._seen, watch))
+                except RecursionFailed as error:
+                    question = walk.throw(error)
+                else:
+                    question = walk.send(answer)
+        except StopIteration as end:
+            found: Asked | None = end.value
+            return found
+
+    def _keep(self, identifier: Identifier, asked: Asked | None) -> Found:
+        code = ResponseCode.HANDLE_NOT_FOUND if asked is None else asked[0].code
+        values = () if asked is None else asked[0].values
+        now, most = int(self._now()), self.bounds.max_ttl
+        found = Found(code, tuple(_bounded(value, now, most) for value in values if value.public))
+        seconds = seconds_to_keep(found.answered, self.bounds, self._now())
+        stale = self._limits.stale_seconds
+        self.answers.put(identifier.key, found, _size(found.answered), seconds, stale)
+        return found
+
+    def _failed(self, identifier: Identifier, failure: RecursionFailed) -> None:
+        self._row.add("idnode_recursion_failed", failure.reason)
+        self._failures.put(identifier.key, failure, len(failure.detail), FAILURE_SECONDS)
+        log.info(
+            "recursion_failed",
+            identifier=str(identifier)[:256],
+            reason=failure.reason,
+            detail=failure.detail[:256],
+        )
+
+    def _from_root(self, identifier: Identifier) -> Steps:
+        return self._walk().find(identifier)
+
+    def _from_referral(self, referral: Referral, identifier: Identifier) -> Steps:
+        of_prefix = referral.code == ResponseCode.PREFIX_REFERRAL
+        return self._walk().at(identifier, referral.values(), of_prefix=of_prefix)
+
+    def _walk(self) -> Walk:
+        return Walk(
+            self._root,
+            self._places.fresh,
+            self._learn,
+            self._allows,
+            self.bounds,
+            self._refused,
+        )
+
+    def _learn(self, prefix: str, place: Place, values: Sequence[HandleValue]) -> None:
+        seconds = seconds_to_keep(values, self.bounds, self._now())
+        self._places.put(prefix, place, _size(values), seconds)
+
+    def _allows(self, host: str, port: int) -> bool:
+        address = read_address(host)
+        if address is None or (address, port) in self._here:
+            return False
+        return may_be_asked(host, self._private)
+
+    def _refused(self, servers: int) -> None:
+        self._row.add("idnode_recursion_dropped", "referral", by=servers)
+
+    def _dropped(self, reason: str) -> None:
+        self._row.add("idnode_recursion_dropped", reason)
+
+    def _seen(self, watch: Watch, step: Step) -> None:
+        if step.event == "send":
+            self._row.add("idnode_recursion_sent", step.endpoint.transport)
+        watch(step)
+
+    def _aged(self, entry: Entry[Found]) -> Found:
+        """Return an answer whose times to live are what is left of them."""
+        age = int(self._clock() - entry.since)
+        left = max(1, int(entry.until - self._clock()))
+        return replace(entry.value, answered=tuple(_left(entry.value.answered, age, left)))
+
+
+def _left(values: Sequence[HandleValue], age: int, most: int) -> Iterator[HandleValue]:
+    for value in values:
+        if value.ttl_absolute:
+            yield value
+        else:
+            left = value.ttl - age
+            yield replace(value, ttl=min(left, most) if left > 0 else most)
+
+
+def _bounded(value: HandleValue, now: int, most: int) -> HandleValue:
+    """Return a value that nobody keeps for longer than `most` seconds, whatever it said."""
+    return replace(value, ttl=min(value.ttl, now + most if value.ttl_absolute else most))
+
+
+def _stale(found: Found) -> Found:
+    values = (replace(value, ttl=STALE_TTL, ttl_absolute=False) for value in found.answered)
+    return Found(found.code, tuple(values), stale=True)
+
+
+def _size(values: Sequence[HandleValue]) -> int:
+    """Return how many bytes values take, roughly: an object each beside what they say."""
+    return sum(300 + len(value.type) + len(value.data) for value in values)
