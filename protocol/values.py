@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,11 @@ PUBLIC, PARTNERS, PRIVATE = "public", "partners", "private"
 ADMIN_READ, ADMIN_WRITE, PUBLIC_READ, PUBLIC_WRITE = 8, 4, 2, 1
 DEFAULT_PERMISSIONS = ADMIN_READ | ADMIN_WRITE | PUBLIC_READ
 DEFAULT_TTL = 86_400
+
+
+_OVERRIDING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_MAY_OVERRIDE = re.compile(b"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])")
+"""The same in UTF-8, for what may be no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,12 @@ def _check_value(value: HandleValue) -> None:
         raise InvalidValue("a type has printable characters and no spaces", field="type")
     if len(value.data) > MAX_DATA_BYTES:
         raise InvalidValue(f"data has at most {MAX_DATA_BYTES} bytes", field="data")
+    if _MAY_OVERRIDE.search(value.data) and _is_text(value.data):
+        raise InvalidValue(
+            "text holds no characters that turn or isolate its direction (U+202A to U+202E,"
+            " U+2066 to U+2069): others would read it in another order than it has",
+            field="data",
+        )
     if not 0 <= value.ttl <= MAX_TTL:
         raise InvalidValue(f"a ttl is 0 to {MAX_TTL}", field="ttl")
     if not 0 <= value.permissions <= 15:
@@ -115,6 +127,24 @@ def _check_value(value: HandleValue) -> None:
             Identifier.parse(reference.handle)
         except Exception as error:
             raise InvalidValue(str(error), field=f"{place}.handle") from None
+
+
+def is_overriding(text: str) -> bool:
+    """Whether a text holds a bidirectional embedding, override or isolate, which values may not.
+
+    Source: UAX #9, Unicode Bidirectional Algorithm, sections 2.1, 2.2 and 2.4. The marks of
+    section 2.6 (U+061C, U+200E, U+200F) change no order of what is seen, and Arabic and Hebrew
+    need them.
+    """
+    return not text.isascii() and _OVERRIDING.search(text) is not None
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether data are shown as a text."""
+    try:
+        return "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def select(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring as quote
 
 from protocol.errors import InvalidValue
-from protocol.values import MAX_TTL
+from protocol.values import MAX_TTL, is_overriding
 from registry.imports.columns import Column, Layout, layout_of
 from registry.imports.mapping import NO_MAPPING, Mapping
 from registry.imports.rows import (
@@ -61,7 +61,7 @@ def csv_parser(
             if not cell:
                 continue
             texts.append((column.index, column.type, cell))
-            if column.plain and len(cell) <= PLAIN_LENGTH:
+            if column.plain and len(cell) <= PLAIN_LENGTH and not is_overriding(cell):
                 values.append(column.head + quote(cell) + tail)
             else:
                 values.append(_any_cell(column, cell, ttl, stamp))

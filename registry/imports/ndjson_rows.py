@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from protocol.errors import IdnodeError, InvalidValue
-from protocol.values import DEFAULT_TTL, MAX_INDEX, MAX_TTL, PUBLIC
+from protocol.values import DEFAULT_TTL, MAX_INDEX, MAX_TTL, PUBLIC, is_overriding
 from registry.imports.rows import (
     PLAIN_LENGTH,
     Line,
@@ -130,7 +130,7 @@ def _plain_values(row: _Row, stamp: str, checker: Checker | None) -> list[str] |
     values = []
     for value in row.values:
         text = value.data.value
-        if not is_plain(value.type) or "\0" in text:
+        if not is_plain(value.type) or "\0" in text or is_overriding(text):
             return None
         audience = PUBLIC if checker is None else checker.audience(value.index)
         head = head_of(value.index, value.type, audience)

@@ -95,14 +95,14 @@ def _relations(relations: Sequence[Link] | None, word: Mapping[str, str]) -> str
 
 def _link(identifier: str) -> str:
     path = html.escape(Identifier.parse(identifier).to_url())
-    return f'<a href="/resolve/{path}">{html.escape(identifier)}</a>'
+    return f'<a href="/resolve/{path}"><bdi>{html.escape(identifier)}</bdi></a>'
 
 
 def _row(value: HandleValue) -> str:
     data = json_api.encode_value(value)["data"]["value"]
-    text = html.escape(data if isinstance(data, str) else str(data))
+    text = f"<bdi>{html.escape(data if isinstance(data, str) else str(data))}</bdi>"
     if is_link(value):
-        text = f'<a href="{text}" rel="noreferrer">{text}</a>'
+        text = f'<a href="{html.escape(data)}" rel="noreferrer">{text}</a>'
     return f"<tr><td>{value.index}</td><td>{html.escape(value.type)}</td><td>{text}</td></tr>"
 
 

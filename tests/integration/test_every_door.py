@@ -6,6 +6,7 @@ Handle protocol, the Handle JSON API.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -174,6 +175,33 @@ async def test_names_with_characters_that_nobody_sees_are_refused(house: House, 
             assert told is not None, f"{door} takes U+{ord(character):04X} in {suffix!r}"
     assert await _registered(house) == before
     assert await DOORS[door](house, "right", [value(2000, "NAME", "x")]) is None, "no accident"
+
+
+MARKS = "\u200e\u200f\u061c\u200b\ufeff\u2028"
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_texts_that_are_shown_in_another_order_are_refused(house: House, door: str) -> None:
+    before = await _registered(house)
+    for character in BIDI:
+        told = await DOORS[door](house, "turned", [value(2000, "NAME", f"泵{character}pdf")])
+        assert told is not None, f"{door} takes U+{ord(character):04X} in a value"
+        if door not in ("handle", "json api"):
+            assert "U+202A" in told, (door, told)
+    assert await _registered(house) == before
+    text = f"مضخة{MARKS} 7"
+    assert await DOORS[door](house, "marked", [value(2000, "NAME", text)]) is None, "marks may stay"
+
+
+async def test_bytes_that_are_no_text_may_be_any(house: House) -> None:
+    """What looks like an override in them is none."""
+    for data in (b"\xff\xe2\x80\xae", b"\0\xe2\x81\xa6", b"\xe2\x80\xae\xe2"):
+        bare = {"format": "base64", "value": base64.b64encode(data).decode()}
+        values = [{"index": 2000, "type": "NAME", "data": bare}]
+        assert await _put(house, "bytes", values) is None, data
+    text = {"format": "base64", "value": base64.b64encode("a\u202eb".encode()).decode()}
+    told = await _put(house, "bytes", [{"index": 2000, "type": "NAME", "data": text}])
+    assert told is not None, "it is shown as a text, however it is sent"
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -106,8 +106,8 @@ async def test_the_page_leads_to_related_identifiers(node: Node, works: Works) -
         assert status == 200
         for word in words:
             assert f"<h2>{word}</h2>" in text
-    assert f'<a href="/resolve/{works.prefix}/a%3Cb">{works.prefix}/a&lt;b</a>' in text
-    assert f'<a href="/resolve/{ELSEWHERE}">{ELSEWHERE}</a>' in text
+    assert f'<a href="/resolve/{works.prefix}/a%3Cb"><bdi>{works.prefix}/a&lt;b</bdi></a>' in text
+    assert f'<a href="/resolve/{ELSEWHERE}"><bdi>{ELSEWHERE}</bdi></a>' in text
     assert "secret" not in text
 
 

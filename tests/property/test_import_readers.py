@@ -19,7 +19,7 @@ from protocol import json_api
 from protocol.errors import IdnodeError
 from protocol.identifier import Identifier, check_registrable
 from protocol.typed_check import check_typed
-from protocol.values import check_values
+from protocol.values import check_values, is_overriding
 from registry.imports import readers
 from registry.imports.csv_rows import csv_parser
 from registry.imports.ndjson_rows import ndjson_parser
@@ -191,7 +191,12 @@ def by_the_api(
     return identifier.prefix, identifier.suffix_key, identifier.suffix, encoded, template
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+TEXTS = st.text(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"]), st.sampled_from("\u202a\u202e\u2066\u2069")
+    ),
+    max_size=30,
+)
 # The reader refuses a file with a NUL.
 CELL_TEXTS = st.one_of(TEXTS.filter(lambda text: "\0" not in text), st.just("0.SERV/x"))
 SUFFIXES = st.one_of(st.from_regex(r"[A-Za-z0-9\\/-]{1,20}", fullmatch=True), TEXTS)
@@ -240,7 +245,9 @@ OF_ITEMS = st.builds(
 RIGHT = st.fixed_dictionaries(
     {},
     optional={
-        2000: st.text(min_size=1, max_size=9).filter(lambda text: "\0" not in text),
+        2000: st.text(min_size=1, max_size=9).filter(
+            lambda text: "\0" not in text and not is_overriding(text)
+        ),
         2001: st.sampled_from(["我们", "他们"]),
         2002: st.sampled_from(["88.118.35/A", "1.2/b/c"]),
     },

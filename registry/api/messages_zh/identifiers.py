@@ -43,6 +43,11 @@ SENTENCES = {
     "not a list of values": "不是值的列表",
     "not a whole number": "不是整数",
     "not a JSON object": "不是 JSON 对象",
+    "text holds no characters that turn or isolate its direction (U+202A to U+202E,"
+    " U+2066 to U+2069): others would read it in another order than it has": (
+        "文本不能含有改变或隔离书写方向的字符(U+202A 至 U+202E、U+2066 至 U+2069)"
+        ",否则他人看到的顺序与实际不符"
+    ),
     "data has at most {} bytes": "数据最多 {} 字节",
     "not a string": "不是字符串",
     "not an object with format and value": "不是含 format 和 value 的对象",
