@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from admin.commands import audit, bench, demo, exporting, importing, node, people, resolving
+from admin.commands import (
+    audit,
+    bench,
+    demo,
+    escrow,
+    exporting,
+    importing,
+    node,
+    people,
+    resolving,
+)
 from admin.words import words
 
 
@@ -29,6 +39,8 @@ for _name, _command in {
     "user": people.user,
     "key": people.key,
     "audit": audit.audit,
+    "escrow": escrow.escrow,
+    "restore": escrow.restore,
     "demo": demo.demo,
     "bench": bench.bench,
     "version": node.version,

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import sqlalchemy.exc
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -165,11 +166,28 @@ async def migrate(url: str, revision: str = HEAD) -> None:
         await database.close()
 
 
+async def migrate_within(connection: AsyncConnection, revision: str = HEAD) -> None:
+    """Bring the database to `revision` in the transaction of the caller."""
+    await connection.run_sync(_migrate, revision)
+
+
+def revisions() -> set[str]:
+    """Return the revisions of the tables that this version knows."""
+    known = ScriptDirectory.from_config(_config())
+    return {script.revision for script in known.walk_revisions()}
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
 def _migrate(connection: Connection, revision: str) -> None:
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('idnode migrations'))")
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _config()
+    config.attributes["connection"] = connection
     if revision == "base" or revision.startswith("-"):
         command.downgrade(config, revision)
     else:

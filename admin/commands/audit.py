@@ -129,9 +129,9 @@ def verify(
                     "--proof needs --key, and no --since", "--proof 须与 --key 同用,不可带 --since"
                 )
             )
-        _verify_proof(proof, _key(key), as_json=as_json)
+        _verify_proof(proof, read_key(key), as_json=as_json)
         return
-    pinned = None if key is None else _key(key)
+    pinned = None if key is None else read_key(key)
     kept = None if since is None else _kept(since)
     report = _verify_database(settings, pinned, kept)
     show(_as_json(report), _as_text(report), as_json=as_json)
@@ -206,7 +206,8 @@ def _verify_database(
             ) from error
 
 
-def _key(path: Path) -> Ed25519PublicKey:
+def read_key(path: Path) -> Ed25519PublicKey:
+    """Read a public key in PEM. Raises Failure."""
     try:
         return tree_head.decode_key(_bytes(path))
     except BadProof as error:
