@@ -27,13 +27,14 @@ from admin.datadir import DataDirectoryError
 from admin.embedded import PostgresError
 from admin.fleet import START_SECONDS, Fleet
 from admin.postgres import KeptPostgres
-from admin.settings import RELOADABLE, Settings, SettingsError
+from admin.settings import RELOADABLE, Settings, SettingsError, public_url
 from admin.status import Status
 from admin.waiting import Backoff, wait
 from protocol.errors import IdnodeError, StoreUnavailable
 from registry import metrics
 from registry.accounts.first import ensure_operator
 from registry.database import Database, migrate
+from registry.labels.links import leads_to_loopback
 from registry.services import Registry
 from registry.snms import secrets as snms_secrets
 from registry.tenancy import RoleMissing
@@ -175,6 +176,7 @@ class Supervisor:
         self._read_settings = read_settings
         self._stop = asyncio.Event()
         self._fleet: Fleet | None = None
+        self._status: Status | None = None
         self._reloading: asyncio.Task[None] | None = None
 
     async def run(self, *, lifeline: bool) -> None:
@@ -200,7 +202,8 @@ class Supervisor:
         settings = self.settings
         metrics_file = datadir.metrics_file(settings.data_dir)
         metrics.create(metrics_file, Fleet.rows_needed(settings))
-        status = Status(settings, metrics.open_rows(metrics_file))
+        status = self._status = Status(settings, metrics.open_rows(metrics_file))
+        warn_of_labels(settings)
         try:
             admin_port = await start_control(status, stack)
         except OSError as error:
@@ -281,7 +284,17 @@ class Supervisor:
         )
         logs.configure(self.settings.log_level)
         log.info("settings_reloaded", changed=[name for name in changed if name not in late])
+        warn_of_labels(self.settings)
+        if self._status is not None:
+            self._status.settings = self.settings
         await fleet.replace_all(self.settings)
+
+
+def warn_of_labels(settings: Settings) -> None:
+    """Log once where labels that are printed now would lead nobody here."""
+    address_of_all = public_url(settings)
+    if address_of_all is not None and leads_to_loopback(address_of_all):
+        log.warning("labels_lead_to_loopback", public_url=address_of_all, set="IDNODE_PUBLIC_URL")
 
 
 def _visitors(url: str, settings: Settings) -> Visitors:

@@ -12,8 +12,10 @@ from importlib import resources
 
 from admin import __version__
 from admin.fleet import Child, Slot
+from admin.settings import Settings, public_url
 from admin.status import Status
 from admin.watch import Import, Overview
+from registry.labels.links import leads_to_loopback
 from registry.metrics import slot as metric_slot
 
 REFRESH_SECONDS = 5
@@ -96,8 +98,19 @@ def _node(status: Status, words: Words) -> Iterable[tuple[str, object]]:
     yield words["version"], __version__
     yield words["prefix"], settings.prefix
     yield words["public"], f"{settings.bind}:{settings.http_port}"
+    yield words["labels"], _labels(settings, words)
     yield words["uptime"], running
     yield words["restarts"], sum(status.restarts.values())
+
+
+def _labels(settings: Settings, words: Words) -> _Html:
+    address = public_url(settings)
+    if address is None:
+        return _mark(words["labels_unmade"], good=False)
+    place = address.partition("://")[2]
+    if leads_to_loopback(address):
+        return _mark(f"{place} ({words['labels_loopback']})", good=False)
+    return _mark(place, good=True)
 
 
 def _database(status: Status, words: Words) -> Iterable[tuple[str, object]]:

@@ -14,6 +14,7 @@ from protocol.identifier import Identifier
 from registry.api.bodies import labels as bodies
 from registry.api.identifiers import PATH, path_identifier
 from registry.api.places import Places, Tenant
+from registry.api.problems import chinese_wanted
 from registry.api.requests import REGISTRY, open_work, read_body, read_query
 from registry.api.streams import Pace, cut_off
 from registry.labels import archive, links, pictures, selection, symbols
@@ -26,8 +27,18 @@ MAX_AT_ONCE = 4
 STREAM_SECONDS = 300.0
 """Time in which an archive of pictures must have been taken."""
 
+MAX_MODULES = 20_000_000
+"""Modules of all symbols of one request: 5 000 symbols of 63 a side, or 638 of the largest."""
+
 PLACES: web.AppKey[Places] = web.AppKey("labels", Places)
 
+NOTICE = "Idnode-Notice"
+"""Header field of labels that will not do what labels are for; a word says why."""
+
+LOOPBACK = "labels-lead-to-loopback"
+
+_FOOT = "These labels lead to the node's own machine alone: set IDNODE_PUBLIC_URL"
+_FOOT_ZH = "这些标签只能在节点本机打开:请设置 IDNODE_PUBLIC_URL"
 _UNPLAIN = re.compile(r"[^A-Za-z0-9.-]+")
 
 Labels = Sequence[tuple[Identifier, Symbol]]
@@ -55,6 +66,7 @@ async def one(request: web.Request) -> web.Response:
             "Content-Type": pictures.MEDIA_TYPES[how.format],
             "Content-Security-Policy": "default-src 'none'",
             "X-Content-Type-Options": "nosniff",
+            **_notice(request),
         },
     )
 
@@ -65,14 +77,27 @@ async def many(request: web.Request) -> web.StreamResponse:
     _check_parts(body)
     tenant, identifiers = await _registered(request, _selected(body))
     async with request.app[PLACES].hold(tenant):
-        labels = []
-        for identifier in identifiers:
-            text = _link(request, identifier)
-            labels.append((identifier, symbols.encode(text, body.symbol, body.level)))
-            await asyncio.sleep(0)  # a label takes a millisecond: others have their turn
+        labels = await _encoded(request, body, identifiers)
         if body.format == "pdf":
             return await _sheets(request, body, labels)
         return await _archive(request, body, labels)
+
+
+async def _encoded(
+    request: web.Request, body: bodies.NewLabels, identifiers: Sequence[Identifier]
+) -> Labels:
+    labels, modules = [], 0
+    for identifier in identifiers:
+        symbol = symbols.encode(_link(request, identifier), body.symbol, body.level)
+        modules += symbol.size**2
+        if modules > MAX_MODULES:
+            raise InvalidValue(
+                f"the symbols have more than {MAX_MODULES} modules together: ask for fewer",
+                field="identifiers" if body.range is None else "range",
+            )
+        labels.append((identifier, symbol))
+        await asyncio.sleep(0)  # a label takes a millisecond: others have their turn
+    return labels
 
 
 def _check_parts(body: bodies.NewLabels) -> None:
@@ -132,18 +157,26 @@ async def _sheets(request: web.Request, body: bodies.NewLabels, labels: Labels) 
     sheet = msgspec.structs.asdict(body.sheet or bodies.Sheet())
     layout = Layout(**sheet, quiet_zone=body.quiet_zone)
     title = " - ".join(dict.fromkeys(str(labels[at][0]) for at in (0, -1)))
-    document = Sheets(layout, title=title, font_file=request.app[REGISTRY].label_font)
+    foot = _FOOT_ZH if chinese_wanted(request) else _FOOT
+    document = Sheets(
+        layout,
+        title=title,
+        font_file=request.app[REGISTRY].label_font,
+        notice=foot if _notice(request) else None,
+    )
     for identifier, symbol in labels:
         document.add(symbol, str(identifier))
         await asyncio.sleep(0)
     made = await asyncio.to_thread(document.finish)
-    return web.Response(body=made, headers=_attachment("application/pdf", "labels.pdf"))
+    return web.Response(body=made, headers=_headers(request, "application/pdf", "pdf"))
 
 
 async def _archive(
     request: web.Request, body: bodies.NewLabels, labels: Labels
 ) -> web.StreamResponse:
     measures = _measures(body)
+    if body.format == pictures.PNG:
+        pictures.check_pixels((symbol for _, symbol in labels), measures)
     # The largest is drawn before the answer begins: where it can be, all can.
     largest = max(labels, key=lambda label: label[1].size)
     await asyncio.to_thread(_picture, *largest, body.format, measures)
@@ -154,7 +187,7 @@ async def _archive(
         )
         for number, (identifier, symbol) in enumerate(labels, 1)
     )
-    response = web.StreamResponse(headers=_attachment("application/zip", "labels.zip"))
+    response = web.StreamResponse(headers=_headers(request, "application/zip", "zip"))
     await response.prepare(request)
     pace = Pace()
     try:
@@ -174,12 +207,18 @@ def _file_name(number: int, identifier: Identifier, format_: str) -> str:
     return f"{number:04d}-{_UNPLAIN.sub('_', str(identifier))[:100]}.{format_}"
 
 
-def _attachment(media_type: str, name: str) -> dict[str, str]:
+def _headers(request: web.Request, media_type: str, ending: str) -> dict[str, str]:
     return {
         "Content-Type": media_type,
-        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Disposition": f'attachment; filename="labels.{ending}"',
         "X-Content-Type-Options": "nosniff",
+        **_notice(request),
     }
+
+
+def _notice(request: web.Request) -> dict[str, str]:
+    public_url = request.app[REGISTRY].public_url
+    return {NOTICE: LOOPBACK} if public_url and links.leads_to_loopback(public_url) else {}
 
 
 routes: list[web.RouteDef] = [

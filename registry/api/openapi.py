@@ -22,6 +22,8 @@ _IN_PATH = re.compile(r"\{([a-z_]+)\}")
 _HEADERS = {
     "ETag": "Strong entity tag: the version",
     "Location": "Where the new resource is",
+    "Idnode-Notice": "labels-lead-to-loopback where IDNODE_PUBLIC_URL is not set to an address"
+    " that others reach; else left out",
 }
 
 

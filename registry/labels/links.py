@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+import ipaddress
+from urllib.parse import quote, urlsplit
 
 from protocol.identifier import Identifier
 
 RESOLVE_PATH = "/resolve/"
 
 _DOTS = (".", "..")
+
+
+def leads_to_loopback(public_url: str) -> bool:
+    """Whether links below a public address lead each reader to its own machine.
+
+    So do loopback addresses (RFC 6890), and localhost with the names below it (RFC 6761 section
+    6.3); and the address that stands for none (RFC 1122 section 3.2.1.3), to which most systems
+    connect as to loopback.
+    """
+    host = (urlsplit(public_url).hostname or "").removesuffix(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
 
 
 def link(public_url: str, identifier: Identifier) -> str:

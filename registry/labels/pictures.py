@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -18,8 +19,11 @@ MODULE_MM = (0.25, 5.0)
 """Smallest and largest module: 0.25 mm is three dots of a 300 dpi label printer."""
 
 MAX_QUIET_ZONE = 20
-MAX_PIXELS = 8192
-"""Longest side of a PNG."""
+MAX_SIDE = 4096
+"""Pixels on the longest side of a PNG: 16 MiB while it is drawn."""
+
+MAX_PIXELS = 2_000_000_000
+"""Pixels of all pictures of one request: 5 000 pictures of 632 pixels a side."""
 
 _LEAST_PIXELS = 2
 _MM_PER_INCH = 25.4
@@ -62,6 +66,33 @@ def png(symbol: Symbol, measures: Measures) -> bytes:
     A module is a whole number of pixels, the nearest to `module_mm`, so that none is wider than
     its neighbour. Raises InvalidValue for modules of too few pixels and pictures of too many.
     """
+    side, border = _side(symbol, measures), symbol.border(measures.quiet_zone)
+    square = (symbol.size, symbol.size)
+    # inverted, as dark is 0 in a picture; reversed, as the leftmost is the lowest bit
+    dark = Image.frombytes("1", square, symbol.modules, "raw", ("1;IR", row_octets(symbol.size)))
+    small = Image.new("1", (symbol.size + 2 * border,) * 2, 1)
+    small.paste(dark, (border, border))
+    picture = small.resize((side, side), Image.Resampling.NEAREST)
+    written = io.BytesIO()
+    picture.save(written, "PNG", dpi=(measures.dpi, measures.dpi), optimize=False)
+    return written.getvalue()
+
+
+def check_pixels(symbols: Iterable[Symbol], measures: Measures) -> None:
+    """Let pass symbols of which each can be drawn as a PNG, and all in a bounded time.
+
+    Raises InvalidValue.
+    """
+    pixels = sum(_side(symbol, measures) ** 2 for symbol in symbols)
+    if pixels > MAX_PIXELS:
+        raise InvalidValue(
+            f"the pictures would have {pixels} pixels together, more than {MAX_PIXELS}: ask for"
+            " fewer of them, or for smaller ones",
+            field="module_mm",
+        )
+
+
+def _side(symbol: Symbol, measures: Measures) -> int:
     pixels = round(measures.module_mm * measures.dpi / _MM_PER_INCH)
     if pixels < _LEAST_PIXELS:
         raise InvalidValue(
@@ -69,21 +100,10 @@ def png(symbol: Symbol, measures: Measures) -> bytes:
             f" {measures.dpi} dpi",
             field="dpi",
         )
-    border = symbol.border(measures.quiet_zone)
-    side = (symbol.size + 2 * border) * pixels
-    if side > MAX_PIXELS:
+    side = (symbol.size + 2 * symbol.border(measures.quiet_zone)) * pixels
+    if side > MAX_SIDE:
         raise InvalidValue(
-            f"the picture would have {side} pixels a side, more than {MAX_PIXELS}",
+            f"the picture would have {side} pixels a side, more than {MAX_SIDE}",
             field="module_mm",
         )
-    square = (symbol.size, symbol.size)
-    # inverted, as dark is 0 in a picture; reversed, as the leftmost is the lowest bit
-    small = Image.frombytes("1", square, symbol.modules, "raw", ("1;IR", row_octets(symbol.size)))
-    picture = Image.new("1", (side, side), 1)
-    inner = symbol.size * pixels
-    picture.paste(
-        small.resize((inner, inner), Image.Resampling.NEAREST), (border * pixels, border * pixels)
-    )
-    written = io.BytesIO()
-    picture.save(written, "PNG", dpi=(measures.dpi, measures.dpi), optimize=False)
-    return written.getvalue()
+    return side

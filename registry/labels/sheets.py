@@ -20,7 +20,11 @@ A4_MM = (210.0, 297.0)
 
 LEAST_LABEL_MM = 10.0
 
+NOTICE_MM = 6.0
+"""Margin that a notice at the foot of a sheet needs."""
+
 _PADDING_MM = 1.0
+_NOTICE_POINTS = 7.0
 _FONT_SIZES = (8.0, 7.0, 6.0, 5.0, 4.0)  # points
 _LEADING = 1.2
 
@@ -82,10 +86,21 @@ class Layout:
 class Sheets:
     """A document that grows by `add` and is whole after `finish`."""
 
-    def __init__(self, layout: Layout, *, title: str, font_file: Path | None = None) -> None:
-        """Begin a document. Raises what `Layout.check` and `typeface` raise."""
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        title: str,
+        font_file: Path | None = None,
+        notice: str | None = None,
+    ) -> None:
+        """Begin a document. Raises what `Layout.check` and `typeface` raise.
+
+        notice: a line for the foot of each sheet, printed where its margin is of NOTICE_MM.
+        """
         layout.check()
         self._layout = layout
+        self._notice = notice if layout.margin_y >= NOTICE_MM else None
         self._face: Typeface = typeface(font_file)
         self._place = layout.start - 1
         self._written = io.BytesIO()
@@ -101,7 +116,7 @@ class Sheets:
         Raises InvalidValue if either would be too small on labels of this size.
         """
         if self._place == self._layout.columns * self._layout.rows:
-            self._canvas.showPage()
+            self._end_page()
             self._place = 0
         left, bottom = (part * mm for part in self._layout.corner(self._place))
         width, height = (length * mm for length in self._layout.label_mm)
@@ -120,8 +135,15 @@ class Sheets:
 
     def finish(self) -> bytes:
         """Return the whole PDF file."""
+        self._end_page()
         self._canvas.save()
         return self._written.getvalue()
+
+    def _end_page(self) -> None:
+        if self._notice is not None:
+            line = self._face.printable(self._notice)
+            self._write(line, _NOTICE_POINTS, A4_MM[0] / 2 * mm, NOTICE_MM / 2 * mm)
+        self._canvas.showPage()
 
     def _set(self, text: str, inner: tuple[float, float]) -> tuple[float, list[str]]:
         """Return the largest font size at which the text leaves half of the label, and lines."""

@@ -126,7 +126,11 @@ def test_hangup_replaces_the_workers_with_new_settings(directory: Path, database
         prefix = node.register(["A"])
         before = {process.pid for process in node.named("admin.worker")}
         assert node.events("api_request") == []
-        (directory / "idnode.toml").write_text('log_level = "info"\nprefix = "88.709"\n')
+        (warning,) = node.events("labels_lead_to_loopback")
+        assert warning["public_url"] == f"http://127.0.0.1:{node.http_port}"
+        (directory / "idnode.toml").write_text(
+            'log_level = "info"\nprefix = "88.709"\npublic_url = "https://id.example.org"\n'
+        )
         with _asking(node, f"/api/handles/{prefix}/A") as statuses:
             node.process.send_signal(signal.SIGHUP)
             eventually(
@@ -139,6 +143,7 @@ def test_hangup_replaces_the_workers_with_new_settings(directory: Path, database
         assert set(statuses) == {200}, "nobody notices"
         assert node.put(prefix, "B").status == 201
         eventually(lambda: node.events("api_request"), "the new log level holds")
+        assert len(node.events("labels_lead_to_loopback")) == 1, "who has set it is not warned"
         (warning,) = node.events("settings_need_a_start")
         assert warning["settings"] == ["prefix"]
         (directory / "idnode.toml").write_text('log_level = "loud"\n')

@@ -271,6 +271,62 @@ async def test_more_at_once_than_there_are_places_is_told_to_come_again(
     assert (await fetch(node, "POST", "/labels", key, body))[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"format": "png", "module_mm": 1.0, "dpi": 1200}, "module_mm"),
+        ({"format": "svg", "level": "h"}, "range"),
+        ({"level": "h"}, "range"),
+    ],
+)
+async def test_an_order_that_would_keep_the_node_busy_for_long_is_refused(
+    node: Node, owner: tuple[str, str], more: dict[str, Any], field: str
+) -> None:
+    prefix, key = owner
+    long = "号" * 60
+    made = {"prefix": prefix, "first": f"{long}0001", "last": f"{long}5000", "values": []}
+    assert (await node.call("POST", "/ranges", key, made))[0] == 201
+    wanted = {"prefix": prefix, "first": f"{long}0001", "last": f"{long}5000"}
+    if field == "module_mm":
+        wanted["last"] = f"{long}0300"
+    status, problem, _ = await node.call(
+        "POST", "/labels", key, {"range": wanted, **more}, Accept_Language="zh"
+    )
+    assert (status, problem["field"]) == (422, field), problem
+    assert "合计" in problem["detail"]
+
+
+async def test_labels_that_lead_to_loopback_say_so(node: Node, owner: tuple[str, str]) -> None:
+    prefix, key = owner
+    body = {"identifiers": [f"{prefix}/SN-0001"]}
+    asked = [
+        ("GET", f"/identifiers/{prefix}/SN-0001/label", None),
+        ("POST", "/labels", body),
+        ("POST", "/labels", body | {"format": "svg"}),
+    ]
+    headers = {"Authorization": f"Bearer {key}", "Accept-Language": "en"}
+    for method, path, sent in asked:
+        response = await node.client.request(method, node.url(path), json=sent, headers=headers)
+        assert response.status == 200
+        assert response.headers["Idnode-Notice"] == "labels-lead-to-loopback"
+        if response.content_type == "application/pdf":
+            (page,) = pypdfium2.PdfDocument(await response.read())
+            assert "set IDNODE_PUBLIC_URL" in page.get_textpage().get_text_range()
+
+
+async def test_labels_of_an_address_that_others_reach_have_no_notice(database: Database) -> None:
+    async with running(database, public_url="https://id.example.org") as node:
+        enterprise, key = await node.enterprise(1)
+        prefix = await node.prefix(enterprise, key)
+        await node.call("PUT", f"/identifiers/{prefix}/a", key, {"values": []})
+        headers = {"Authorization": f"Bearer {key}"}
+        path, body = node.url("/labels"), {"identifiers": [f"{prefix}/a"]}
+        async with node.client.post(path, json=body, headers=headers) as response:
+            assert (response.status, "Idnode-Notice" in response.headers) == (200, False)
+            (page,) = pypdfium2.PdfDocument(await response.read())
+            assert page.get_textpage().get_text_range().split() == [f"{prefix}/a"]
+
+
 @pytest.mark.parametrize("many", [True, False])
 async def test_while_labels_are_drawn_others_are_answered(
     node: Node, owner: tuple[str, str], monkeypatch: pytest.MonkeyPatch, many: bool

@@ -145,5 +145,21 @@ async def test_operator_port_changes_nothing(client: TestClient[Any, Any], metho
     assert (await client.request(method, "/")).status == 405
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Settings(workers=1), "127.0.0.1:8000 (this machine alone: set IDNODE_PUBLIC_URL)"),
+        (Settings(workers=1, bind="0.0.0.0"), "none are made until IDNODE_PUBLIC_URL is set"),
+        (Settings(workers=1, public_url="https://id.example.org/n"), "id.example.org/n</span>"),
+    ],
+)
+async def test_console_says_where_labels_lead(
+    client: TestClient[Any, Any], status: Status, settings: Settings, told: str
+) -> None:
+    _all_well(status)
+    status.settings = settings
+    assert told in await (await client.get("/", headers={"Accept-Language": "en"})).text()
+
+
 def test_console_has_each_word_in_both_languages() -> None:
     assert ENGLISH.keys() == CHINESE.keys()

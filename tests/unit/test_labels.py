@@ -18,7 +18,7 @@ from reportlab.lib.units import mm
 from protocol.errors import IdnodeError, InvalidHandle, InvalidValue
 from protocol.identifier import Identifier
 from registry.labels import archive, pictures, selection, symbols
-from registry.labels.links import link
+from registry.labels.links import leads_to_loopback, link
 from registry.labels.pictures import Measures
 from registry.labels.sheets import Layout, Sheets
 from registry.labels.symbols import Symbol
@@ -125,6 +125,47 @@ def test_a_picture_too_small_or_too_large_is_refused(measures: Measures, field: 
     with pytest.raises(InvalidValue) as refused:
         pictures.png(symbols.encode(SHORT, symbols.QR), measures)
     assert refused.value.field == field
+
+
+def test_pictures_that_would_take_minutes_together_are_refused() -> None:
+    symbol = symbols.encode(SHORT, symbols.QR)
+    side = opened(pictures.png(symbol, Measures())).width
+    most = pictures.MAX_PIXELS // side**2
+    pictures.check_pixels([symbol] * most, Measures())
+    with pytest.raises(InvalidValue, match="together") as refused:
+        pictures.check_pixels([symbol] * (most + 1), Measures())
+    assert refused.value.field == "module_mm"
+
+
+@pytest.mark.parametrize(
+    ("url", "loops"),
+    [
+        ("http://127.0.0.1:8000", True),
+        ("http://127.9.9.9", True),
+        ("http://[::1]:8000", True),
+        ("http://[::]:8000", True),
+        ("http://localhost:8000/node", True),
+        ("https://node.LOCALHOST.", True),
+        ("https://id.example.org", False),
+        ("https://localhost.example.org", False),
+        ("http://10.0.0.7:8000", False),
+        ("http://[2001:db8::1]", False),
+    ],
+)
+def test_which_addresses_lead_each_phone_to_itself(url: str, loops: bool) -> None:
+    assert leads_to_loopback(url) == loops
+
+
+def test_a_notice_stands_at_the_foot_of_each_sheet_with_room_for_it() -> None:
+    symbol, notice = symbols.encode(SHORT, symbols.QR), "仅本机可打开: only here"
+    for margin, told in ((12.9, True), (5.0, False)):
+        document = Sheets(Layout(margin_y=margin), title="test", notice=notice)
+        for _ in range(25):
+            document.add(symbol, "x")
+        pages = pypdfium2.PdfDocument(document.finish())
+        assert len(pages) == 2
+        for page_ in pages:
+            assert ("only here" in page_.get_textpage().get_text_range()) == told
 
 
 def test_a_text_that_no_symbol_holds_is_refused() -> None:

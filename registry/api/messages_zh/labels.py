@@ -15,6 +15,11 @@ SENTENCES = {
         "{0} 毫米的模块在 {2} dpi 下不足 {1} 像素"
     ),
     "the picture would have {} pixels a side, more than {}": "图片边长将为 {} 像素,超过 {}",
+    "the pictures would have {} pixels together, more than {}: ask for fewer of them, or for"
+    " smaller ones": "所有图片合计 {} 像素,超过 {}:请减少图片数量或缩小图片",
+    "the symbols have more than {} modules together: ask for fewer": (
+        "所有码合计超过 {} 个模块:请减少数量"
+    ),
     "does not end in a number of up to 18 digits": "末尾不是至多 18 位的数字",
     "is not {} and a number": "不是 {} 加数字",
     "its number has not {} digits as that of first": "数字位数与 first 的 {} 位不同",

@@ -47,7 +47,15 @@ OPERATIONS = (
         "Draw the label of an identifier",
         "生成标识的二维码",
         _READERS,
-        {200: Answers("The picture", str, media_type="image/svg+xml", others=("image/png",))},
+        {
+            200: Answers(
+                "The picture",
+                str,
+                media_type="image/svg+xml",
+                others=("image/png",),
+                headers=("Idnode-Notice",),
+            )
+        },
         parameters=tuple(PARAMETERS),
         refused=(404, 409, 422),
         notes="It says the public address at which the identifier resolves.",
@@ -65,6 +73,7 @@ OPERATIONS = (
                 str,
                 media_type="application/pdf",
                 others=("application/zip",),
+                headers=("Idnode-Notice",),
             )
         },
         request=bodies.NewLabels,
