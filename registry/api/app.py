@@ -45,6 +45,7 @@ from registry.api import (
 )
 from registry.api.requests import REGISTRY, REQUEST_ID, Handler
 from registry.batch.groups import Groups
+from registry.metrics import Row
 from registry.networks import Networks
 from registry.services import Registry
 
@@ -149,20 +150,32 @@ async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse
     started = time.perf_counter()
     request[REQUEST_ID] = _request_id(request)
     response = await handler(request)
-    seconds = time.perf_counter() - started
-    kind = f"{response.status // 100}xx"
-    row = request.app[REGISTRY].row
+    observe(
+        request.app[REGISTRY].row,
+        request[REQUEST_ID],
+        request.method,
+        request.rel_url.raw_path,
+        response.status,
+        time.perf_counter() - started,
+    )
+    return response
+
+
+def observe(  # noqa: PLR0917
+    row: Row, request_id: str, method: str, path: str, status: int, seconds: float
+) -> None:
+    """Count, time and log a request of the registry that is answered."""
+    kind = f"{status // 100}xx"
     row.add("idnode_api_requests", kind)
     row.observe("idnode_api_duration_seconds", kind, seconds=seconds)
     log.info(
         "api_request",
-        request_id=request[REQUEST_ID],
-        method=request.method,
-        path=request.rel_url.raw_path,
-        status=response.status,
+        request_id=request_id,
+        method=method,
+        path=path,
+        status=status,
         seconds=round(seconds, 6),
     )
-    return response
 
 
 async def _name_request(request: web.Request, response: web.StreamResponse) -> None:

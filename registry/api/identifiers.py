@@ -31,7 +31,7 @@ from registry.api.requests import (
     respond,
     struct,
 )
-from registry.batch import Put
+from registry.batch import Done, Put
 from registry.batch.groups import Groups
 from registry.identifiers import etag
 from registry.relations.model import KINDS
@@ -40,6 +40,9 @@ PATH = "/api/v1/identifiers/"
 RESERVED = ("history", "label", "parts", "proof", "relations", "where-used")
 GROUPS: web.AppKey[Groups] = web.AppKey("groups", Groups)
 """Writes single registrations."""
+REFUSED: web.RequestKey[BaseException] = web.RequestKey("refused", BaseException)
+"""Why a PUT was refused already, on the short way (resolver/transports/short_put.py): it is left to
+say so."""
 
 RELATION = re.compile(f"/relations/(?P<kind>{'|'.join(KINDS)})/")
 
@@ -78,20 +81,28 @@ async def put(request: web.Request) -> web.Response:
     body = await read_body(request, bodies.NewIdentifier)
     identifier, when = path_identifier(request), condition(request)
     wanted = Put(identifier, body.values, body.template, when, request.get(REQUEST_ID))
+    refused = request.get(REFUSED)
+    if refused is not None:
+        raise refused
     done = await request.app[GROUPS].put(bearer(request), wanted)
-    assert done.stored is not None  # noqa: S101  (it is no deletion)
-    stored = bodies.Identifier(
+    status = 201 if done.what == "created" else 200
+    return respond(registered(done), status=status, headers={"ETag": etag(done.version)})
+
+
+def registered(done: Done) -> bodies.Identifier:
+    """Return what is answered about an identifier that was put."""
+    identifier, stored = done.identifier, done.stored
+    assert stored is not None  # noqa: S101  (it is no deletion)
+    return bodies.Identifier(
         handle=f"{identifier.prefix_key}/{identifier.suffix}",
         prefix=identifier.prefix_key,
         suffix=identifier.suffix,
-        values=done.stored.values,
-        template=done.stored.template,
+        values=stored.values,
+        template=stored.template,
         version=done.version,
-        created_at=done.stored.created_at,
-        updated_at=done.stored.updated_at,
+        created_at=stored.created_at,
+        updated_at=stored.updated_at,
     )
-    status = 201 if done.what == "created" else 200
-    return respond(stored, status=status, headers={"ETag": etag(done.version)})
 
 
 async def get(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from multidict import MultiMapping
 
 from protocol.errors import (
     AuthenticationNeeded,
@@ -47,7 +48,12 @@ _MEMBER = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)
 
 def bearer(request: web.Request) -> str:
     """Return the bearer token of a request (RFC 6750). Raises AuthenticationNeeded."""
-    given = request.headers.getall("Authorization", [])
+    return bearer_of(request.headers)
+
+
+def bearer_of(headers: MultiMapping[str]) -> str:
+    """Return the bearer token in the headers of a request. Raises AuthenticationNeeded."""
+    given = headers.getall("Authorization", [])
     if len(given) != 1:
         raise AuthenticationNeeded("give one bearer token: Authorization: Bearer TOKEN")
     scheme, _, token = given[0].partition(" ")

@@ -65,10 +65,11 @@ class Groups:
         self._gathering: dict[str, tuple[int, asyncio.Event]] = {}
         self._turns: set[asyncio.Task[None]] = set()
 
-    async def put(self, token: str, put: Put) -> Done:
+    def put(self, token: str, put: Put) -> asyncio.Future[Done]:
         """Create or replace an identifier in the name of who holds `token`.
 
-        Raises as identifiers.put and services.work do, and Busy.
+        Returns what to wait for. It raises as identifiers.put and services.work do; this itself
+        raises Busy.
         """
         if self._waiting >= MAX_WAITING:
             raise Busy("as many registrations wait as the node lets wait")
@@ -76,14 +77,15 @@ class Groups:
         queue = self._queues.setdefault(token, deque())
         queue.append(waiting)
         self._waiting += 1
+        waiting.done.add_done_callback(self._leave)
         wanted, enough = self._gathering.get(token, (0, None))
         if enough is not None and len(queue) >= wanted:
             enough.set()
-        try:
-            self._go_on()
-            return await waiting.done
-        finally:
-            self._waiting -= 1
+        self._go_on()
+        return waiting.done
+
+    def _leave(self, _: asyncio.Future[Done]) -> None:
+        self._waiting -= 1
 
     async def close(self) -> None:
         """Wait for what is under way."""

@@ -12,9 +12,11 @@ from typing import Any
 from aiohttp import web
 
 from protocol import json_api
+from registry.api.identifiers import GROUPS
 from registry.metrics import LATENCY_BUCKETS, Row, slot
 from resolver.lookup import Resolver
 from resolver.transports.short import Front
+from resolver.transports.short_put import Puts
 from resolver.transports.short_server import KEEPALIVE_SECONDS, Room, ShortServer
 
 SERVER_NAME = "idnode"
@@ -179,7 +181,9 @@ async def start_http(
     room: for connections of one source. Raises OSError if an address can not be had.
     """
     loop = asyncio.get_running_loop()
-    front = Front(resolver.cache.answers, loop, resolver.counter.found.names)
+    groups = app.get(GROUPS)
+    puts = None if groups is None else Puts(groups, row, SERVER_NAME, loop)
+    front = Front(resolver.cache.answers, loop, resolver.counter.found.names, puts)
     app.on_response_prepare.append(_sign)
     runner = _Runner(app, front, room or Room(), row)
     await runner.setup()

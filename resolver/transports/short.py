@@ -1,5 +1,8 @@
 """The short way: a complete, plain GET of a cached identifier, answered in data_received.
 
+A complete, plain PUT of an identifier is read here too, by short_put.py, and answered once it is
+committed; what comes on the connection meanwhile waits.
+
 A request on the short way costs two comparisons, one dictionary look-up and one write; aiohttp's
 parser, request, task and response are never made. Everything else, and everything that this file
 is not certain of, goes the long way through aiohttp, whose behaviour is the definition of what is
@@ -8,9 +11,10 @@ right: tests hold both ways equal byte for byte.
 What makes it safe:
 
 - *Only at a message boundary.* A connection starts on the short way. It stays there only while
-  all that aiohttp was given are whole requests without bodies, and a request is answered only
-  while aiohttp is idle (it waits for a message and holds none). As soon as anything else arrives
-  (half a head, a body, an upgrade), the connection is aiohttp's for good (`_long`).
+  all that aiohttp was given are whole requests (without bodies, but for a PUT that short_put.py
+  has read), and a request is answered only while aiohttp is idle (it waits for a message and
+  holds none). As soon as anything else arrives (half a head, another body, an upgrade), the
+  connection is aiohttp's for good (`_long`).
 - *Only plain heads.* The header block, compared as a whole, must be one that aiohttp's own parser
   has read as exactly one bodyless, keep-alive request, without any header that the long way
   looks at (`is_plain`). The verdict is remembered, for clients send the same block again and
@@ -26,14 +30,15 @@ from time import perf_counter
 from typing import Any
 
 from aiohttp import web
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import HttpRequestParser
 from aiohttp.web_protocol import RequestHandler
 
+from protocol.errors import Busy
+from registry.batch import Done
 from registry.statistics.cells import FOUND
 from registry.statistics.counter import SAMPLE
 from resolver.cache import Answer
+from resolver.transports import short_put
+from resolver.transports.short_head import parse
 
 PATH = "/api/handles/"
 
@@ -46,6 +51,9 @@ _LINE_END_LENGTH = len(_LINE_END)
 _WRITE_BYTES = 1 << 20
 """Answers of one read that are put together. What was asked after them goes the long way, which
 waits until the client has taken these: a few bytes that ask for much shall not fill the memory."""
+
+_HELD_BYTES = 1 << 16
+"""What may come on a connection while its PUT is written; then it is not read on."""
 
 _BLOCKS_KEPT = 1024
 _BLOCK_LENGTH_KEPT = _TAIL_LENGTH_KEPT = 2048
@@ -81,6 +89,7 @@ class Front:
     idle_until: when a connection that is active now has been idle too long, on the loop's clock.
         transports/server.py renews both, each TICK_SECONDS.
     answers: the cache's dictionary itself.
+    puts: what registers; None where nothing does.
     names: the canonical identifiers of the first answers; see registry.statistics.counter.Sample.
     hits, seconds: answers given and the time that they took together.
     slow: (seconds, answers) of the reads that took longer than FAST seconds.
@@ -95,6 +104,7 @@ class Front:
         "idle_until",
         "loop",
         "names",
+        "puts",
         "seconds",
         "slow",
     )
@@ -106,8 +116,10 @@ class Front:
         answers: dict[bytes, Answer],
         loop: asyncio.AbstractEventLoop,
         names: list[bytes],
+        puts: short_put.Puts | None = None,
     ) -> None:
         self.answers = answers
+        self.puts = puts
         self.names = names
         self._blocks: dict[bytes, bool] = {}
         self.head = b""
@@ -129,16 +141,9 @@ class Front:
         return verdict
 
     def _judge(self, block: bytes) -> bool:
-        parser = HttpRequestParser(
-            BaseProtocol(self.loop), self.loop, 2**16, payload_exception=web.RequestPayloadError
-        )
-        try:
-            messages, _, _ = parser.feed_data(b"GET / HTTP/1.1\r\n" + block)
-        except HttpProcessingError:
+        message = parse(b"GET / HTTP/1.1\r\n" + block, self.loop)
+        if message is None:
             return False
-        if len(messages) != 1:
-            return False
-        message = messages[0][0]
         telling = _TELLING.intersection(name.lower() for name in message.headers)
         return not telling or (
             telling == {"connection"}
@@ -149,13 +154,23 @@ class Front:
 class ShortRequestHandler(RequestHandler):
     """One connection: aiohttp's, with the short way before it."""
 
-    __slots__ = ("_front", "_long", "_tail")
+    __slots__ = ("_front", "_held", "_long", "_tail", "refused")
 
     def __init__(self, manager: web.Server, *, front: Front, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self._front = front
+        self._held: bytearray | None = None
+        """What has come since a PUT on the short way, which is under way; None: none is."""
         self._long = False
         self._tail = b""
+        self.refused: tuple[object, BaseException] | None = None
+        """The message of a PUT that aiohttp was given, and why it was refused already."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a request, or for the rest of its head."""
+        waiter = self._waiter
+        return self._held is None and waiter is not None and not waiter.done()
 
     def data_received(self, data: bytes) -> None:
         """Answer what is plain and cached, in order; hand the rest to aiohttp."""
@@ -184,10 +199,74 @@ class ShortRequestHandler(RequestHandler):
                     if took > Front.FAST:
                         front.slow.append((took, 1))
                     return
-        if self._long or not data:  # empty: aiohttp wakes its own parser
+        if self._held is not None:
+            self._hold(data)
+        elif self._long or not data:  # empty: aiohttp wakes its own parser
             super().data_received(data)
-        else:
+        elif not (data.startswith(short_put.START) and self._register(data)):
             self._several(data, started)
+
+    def _register(self, data: bytes) -> bool:
+        """Begin with a plain PUT; False: it is none."""
+        puts = self._front.puts
+        wanted = None if puts is None else puts.read(data)
+        if puts is None or wanted is None:
+            return False
+        if not self.idle:  # other answers come first
+            super().data_received(data)
+            return True
+        try:
+            written = puts.begin(wanted)
+        except Busy as busy:
+            self._refuse(data, busy)
+            return True
+        self._held = bytearray()
+        self._tail = b""  # no GET may be answered before it
+        self._request_in_progress = True
+        self._next_keepalive_close_time = self._front.idle_until
+
+        def end(written: asyncio.Future[Done]) -> None:
+            try:
+                refusal = written.exception()
+                if refusal is None:
+                    self._acknowledge(puts.answer(wanted, written.result()))
+                else:
+                    self._refuse(data, refusal)
+                self._release()
+            except BaseException:  # which the loop logs
+                self.force_close()
+                raise
+
+        written.add_done_callback(end)
+        return True
+
+    def _acknowledge(self, answer: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(answer)
+        self._next_keepalive_close_time = self._front.idle_until
+        self._request_in_progress = False
+        if self._handler_waiter is not None:  # the server ends once this is done
+            self._handler_waiter.set_result(None)
+
+    def _refuse(self, data: bytes, refusal: BaseException) -> None:
+        """Let aiohttp have the request after all, and what there is to be said of it."""
+        super().data_received(data)
+        if self._messages:  # none: the connection is over
+            self.refused = (self._messages[-1][0], refusal)
+
+    def _hold(self, data: bytes) -> None:
+        assert self._held is not None  # noqa: S101  (the caller has looked)
+        self._held += data
+        if len(self._held) >= _HELD_BYTES:
+            self._pause_reading_for_buffer()
+
+    def _release(self) -> None:
+        """Go on with what has come meanwhile."""
+        held, self._held = self._held, None
+        if self._buffer_paused:
+            self._resume_reading_for_buffer()
+        if held and self.transport is not None:
+            self.data_received(bytes(held))
 
     def _several(self, data: bytes, started: float) -> None:
         """Do the same for any number of requests, any spelling, and tails not seen before."""

@@ -7,13 +7,14 @@ descriptors of the process for KEEPALIVE_SECONDS each.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
+from registry.api.identifiers import REFUSED
 from registry.metrics import Row
 from registry.networks import Networks, holds
 from resolver.transports.limits import Places, source_of
@@ -45,7 +46,7 @@ class ShortServer(web.Server):
         """Take over what an application's own server would do."""
         super().__init__(
             server.request_handler,
-            request_factory=server.request_factory,
+            request_factory=_telling(server.request_factory),
             handler_cancellation=server.handler_cancellation,
             loop=server._loop,
             **server._kwargs,
@@ -54,13 +55,13 @@ class ShortServer(web.Server):
         self._trusted = room.trusted
         self._row = row
         self._places = Places(room.per_source)
-        self._sources: dict[RequestHandler, str] = {}
+        self._sources: dict[ShortRequestHandler, str] = {}
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> ShortRequestHandler:
         """Make the protocol of a new connection."""
         return ShortRequestHandler(self, front=self._front, loop=self._loop, **self._kwargs)
 
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         """Keep a new connection, or close it at once."""
         super().connection_made(handler, transport)
         peer = transport.get_extra_info("peername")
@@ -74,12 +75,12 @@ class ShortServer(web.Server):
         self._sources[handler] = source
         self._places.take(source)
 
-    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
         """Forget a connection."""
         super().connection_lost(handler, exc)
         self._leave(handler)
 
-    def _leave(self, handler: RequestHandler) -> None:
+    def _leave(self, handler: ShortRequestHandler) -> None:
         source = self._sources.pop(handler, None)
         if source is not None:  # None: refused, or closed by us before
             self._places.leave(source)
@@ -94,17 +95,24 @@ class ShortServer(web.Server):
 
     def _make_room(self) -> None:
         latest = self._loop.time() + KEEPALIVE_SECONDS - SPARED_SECONDS
-        idle = (one for one in self._sources if _is_idle(one) and _closes_at(one) < latest)
+        idle = (one for one in self._sources if one.idle and _closes_at(one) < latest)
         for handler in nsmallest(_AT_ONCE, idle, key=_closes_at):
             self._row.add("idnode_http_refused", "idle")
             self._leave(handler)
             handler.force_close()
 
 
-def _is_idle(handler: RequestHandler) -> bool:
-    """Whether it waits for a request, or for the rest of its head."""
-    waiter = handler._waiter
-    return waiter is not None and not waiter.done()
+def _telling(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """Return `make`, which makes requests of messages, so that they tell that they were refused."""
+
+    def request_of(message: object, payload: Any, protocol: Any, *more: Any) -> web.BaseRequest:
+        request = make(message, payload, protocol, *more)
+        refused, protocol.refused = protocol.refused, None
+        if refused is not None and refused[0] is message:
+            request[REFUSED] = refused[1]
+        return request
+
+    return request_of
 
 
 def _closes_at(handler: Any) -> float:
