@@ -14,6 +14,7 @@ from admin.commands import (
     node,
     people,
     resolving,
+    toplevel,
 )
 from admin.words import words
 
@@ -32,7 +33,7 @@ def main() -> None:
 for _name, _command in {
     "serve": node.serve,
     "migrate": node.migrate,
-    "toplevel": node.toplevel_command,
+    "toplevel": toplevel.toplevel,
     "resolve": resolving.resolve,
     "import": importing.import_file,
     "export": exporting.export_file,

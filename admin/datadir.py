@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def node_key(data_dir: Path) -> Path:
 def toplevel_key(data_dir: Path) -> Path:
     """Return the file of the private key that signs answers of the stub of the top-level node."""
     return data_dir / "toplevel" / "node-key.pem"
+
+
+def toplevel_operator(data_dir: Path) -> Path:
+    """Return the file of the token of the operator of the stub of the top-level node."""
+    return data_dir / "toplevel" / "operator-token"
 
 
 def log_key(settings: Settings) -> Path:
@@ -106,8 +112,26 @@ def bootstrap_token(settings: Settings) -> str:
     known = find_bootstrap_token(settings)
     if known is not None:
         return known
-    path = settings.data_dir / _TOKEN_FILE
-    token = new_token(OPERATOR)
+    return _keep_token(settings.data_dir / _TOKEN_FILE, new_token(OPERATOR))
+
+
+def operator_token(data_dir: Path) -> str:
+    """Return the token of the operator of the top-level stub, made once and kept.
+
+    Raises DataDirectoryError.
+    """
+    path = toplevel_operator(data_dir)
+    return _read_token(path) or _keep_token(path, secrets.token_urlsafe(32))
+
+
+def find_operator_token(data_dir: Path) -> str | None:
+    """Return the token of the operator of the stub if there is one. Raises DataDirectoryError."""
+    return _read_token(toplevel_operator(data_dir))
+
+
+def _keep_token(path: Path, token: str) -> str:
+    """Write a token into a file that its owner alone can read; return it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     with contextlib.suppress(FileNotFoundError):
         new.unlink()
@@ -124,7 +148,10 @@ def find_bootstrap_token(settings: Settings) -> str | None:
     """Return the first operator's token if there is one yet. Raises DataDirectoryError."""
     if settings.bootstrap_token is not None:
         return settings.bootstrap_token
-    path = settings.data_dir / _TOKEN_FILE
+    return _read_token(settings.data_dir / _TOKEN_FILE)
+
+
+def _read_token(path: Path) -> str | None:
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from admin import datadir
 from admin.child import when_standard_input_ends
-from admin.datadir import DataDirectoryError
+from admin.datadir import DataDirectoryError, operator_token
 from admin.embedded import PostgresError
 from admin.postgres import KeptPostgres
 from admin.settings import Settings
@@ -22,6 +22,7 @@ from registry.database import Database
 from registry.metrics import private_row
 from resolver.federation.toplevel.app import make_toplevel_app
 from resolver.federation.toplevel.directory import Directory
+from resolver.federation.toplevel.faults import Faults
 from resolver.federation.toplevel.handle import ToplevelEndpoint
 from resolver.federation.toplevel.schema import prepare
 from resolver.site import Site, ensure_key, load_key, make_site
@@ -50,9 +51,18 @@ async def serve(settings: Settings, *, lifeline: bool = False) -> None:
             await prepare(database)
             site = _site(settings)
             directory = Directory(database, prefix=settings.toplevel_prefix, site=site.record)
+            faults = Faults()
             if settings.toplevel_handle_port:
-                await _listen_to_handles(settings, directory, site, stack)
-            await _listen(settings, database, directory, stack)
+                endpoint = ToplevelEndpoint(directory, site, private_row(), faults=faults)
+                await _listen_to_handles(settings, endpoint, stack)
+            app = make_toplevel_app(
+                database,
+                token=settings.toplevel_token,
+                changed=directory.forget,
+                operator=operator_token(settings.data_dir),
+                faults=faults,
+            )
+            await _listen(settings, app, stack)
             await stop.wait()
     except (DataDirectoryError, PostgresError) as error:
         raise StartError(str(error)) from error
@@ -87,14 +97,13 @@ def _site(settings: Settings) -> Site:
 
 
 async def _listen_to_handles(
-    settings: Settings, directory: Directory, site: Site, stack: AsyncExitStack
+    settings: Settings, endpoint: ToplevelEndpoint, stack: AsyncExitStack
 ) -> None:
     limits = Limits(
         udp_responses_per_second=settings.udp_responses_per_second,
         udp_bytes_per_second=settings.udp_bytes_per_second,
         tcp_connections=settings.tcp_connections_per_source,
     )
-    endpoint = ToplevelEndpoint(directory, site, private_row())
     port = settings.toplevel_handle_port
     try:
         server = await serve_endpoint(endpoint, host=settings.bind, port=port, limits=limits)
@@ -105,10 +114,7 @@ async def _listen_to_handles(
     stack.push_async_callback(server.stop, settings.shutdown_seconds)
 
 
-async def _listen(
-    settings: Settings, database: Database, directory: Directory, stack: AsyncExitStack
-) -> None:
-    app = make_toplevel_app(database, token=settings.toplevel_token, changed=directory.forget)
+async def _listen(settings: Settings, app: web.Application, stack: AsyncExitStack) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.shutdown_seconds)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

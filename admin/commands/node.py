@@ -1,4 +1,4 @@
-"""idnode serve, migrate, toplevel, version: the processes of a node."""
+"""idnode serve, migrate, version: the processes of a node."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 import click
-import uvloop
 
-from admin import __version__, logs, toplevel
+from admin import __version__, logs
 from admin.commands.options import ALL, json_option, settings_options
 from admin.commands.store import database_url
 from admin.settings import Settings
@@ -34,29 +33,6 @@ def serve(settings: Settings, read_settings: Callable[[], Settings], *, lifeline
     logs.configure(settings.log_level)
     try:
         asyncio.run(run_node(settings, read_settings, lifeline=lifeline))
-    except StartError as error:
-        raise Failure(str(error)) from error
-
-
-@click.command(help=words("Run a stub of the top-level node.", "运行顶级节点桩。"))
-@lifeline_option
-@settings_options(
-    "data_dir",
-    "bind",
-    "toplevel_port",
-    "toplevel_handle_port",
-    "toplevel_address",
-    "toplevel_prefix",
-    "log_level",
-)
-def toplevel_command(
-    settings: Settings, read_settings: Callable[[], Settings], *, lifeline: bool
-) -> None:
-    """Run a stub of the top-level node."""
-    del read_settings
-    logs.configure(settings.log_level)
-    try:
-        uvloop.run(toplevel.serve(settings, lifeline=lifeline))
     except StartError as error:
         raise Failure(str(error)) from error
 

@@ -6,7 +6,6 @@ system. Whoever may file shows a bearer token, if one is set; reading is open.
 
 from __future__ import annotations
 
-import hmac
 import uuid
 from collections.abc import Callable
 from typing import Annotated
@@ -21,23 +20,20 @@ from sqlalchemy.dialects import postgresql as pg
 from protocol.errors import (
     AuthenticationNeeded,
     IdnodeError,
-    MalformedRequest,
     NotFound,
-    TooLarge,
-    UnsupportedMediaType,
 )
 from protocol.identifier import check_prefix
 from registry.api import problems
-from registry.api.requests import cut_page, decode_json, page_after, page_limit, read_whole
+from registry.api.requests import cut_page, decode_json, page_after, page_limit
 from registry.database import Database
 from resolver.federation.toplevel import kinds, page
+from resolver.federation.toplevel.bodies import LARGEST_BODY, json_body, json_response
+from resolver.federation.toplevel.faults import Faults, Place, meet
 from resolver.federation.toplevel.messages import Name, check_named_prefix, take
+from resolver.federation.toplevel.operators import FAULTS, add_operators, shows_token
 from resolver.federation.toplevel.schema import filings, nodes
 
 log = structlog.get_logger("idnode.toplevel")
-
-LARGEST_BODY = 256 * 1024
-"""Bytes of a request's body, at most."""
 
 _DATABASE: web.AppKey[Database] = web.AppKey("database", Database)
 _CHANGED: web.AppKey[Callable[[], None]] = web.AppKey("changed")
@@ -58,19 +54,30 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def make_toplevel_app(
-    database: Database, *, token: str | None, changed: Callable[[], None] = lambda: None
+    database: Database,
+    *,
+    token: str | None,
+    changed: Callable[[], None] = lambda: None,
+    operator: str | None = None,
+    faults: Faults | None = None,
 ) -> web.Application:
     """Return the application; `prepare` must have made its tables.
 
     token: what a node that files must show as a bearer token; None lets every node file.
-    changed: told after each message that took effect.
+    changed: told after each message that took effect. operator: what an operator shows as a bearer
+    token; None: there are no operations for one. faults: those that nodes meet.
     Raises ValueError for an empty token, which would guard nothing.
     """
     if token == "":
         raise ValueError("the token of the top-level node is empty")
-    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_problems, _guard(token)])
+    app = web.Application(
+        client_max_size=LARGEST_BODY, middlewares=[_problems, _guard(token), _meet_faults]
+    )
     app[_DATABASE] = database
     app[_CHANGED] = changed
+    app[FAULTS] = faults or Faults()
+    if operator is not None:
+        add_operators(app, operator)
     app.router.add_post("/filings", _post_filing)
     app.router.add_get("/filings", _list_filings)
     app.router.add_get("/filings/{prefix}", _get_filing)
@@ -81,16 +88,16 @@ def make_toplevel_app(
 
 
 async def _post_filing(request: web.Request) -> web.Response:
-    kind, message = kinds.read(await _body(request))
+    kind, message = kinds.read(await json_body(request))
     new = await take(request.app[_DATABASE], kind, message)
     if new:
         request.app[_CHANGED]()
         log.info("filed", node=message.node, kind=message.kind, subject=message.subject)
-    return _json({"message_id": message.message_id, "duplicate": not new})
+    return json_response({"message_id": message.message_id, "duplicate": not new})
 
 
 async def _post_heartbeat(request: web.Request) -> web.Response:
-    heartbeat = decode_json(await _body(request), Heartbeat)
+    heartbeat = decode_json(await json_body(request), Heartbeat)
     check_named_prefix(heartbeat.node, "node")
     state = msgspec.to_builtins(heartbeat) | {"last_heartbeat_at": sa.func.now()}
     async with request.app[_DATABASE].begin() as connection:
@@ -110,7 +117,7 @@ async def _list_filings(request: web.Request) -> web.Response:
     async with request.app[_DATABASE].begin() as connection:
         rows = (await connection.execute(query)).all()
     shown, cursor = cut_page(rows, limit, "filings", lambda row: row.prefix)
-    return _json({"items": [dict(row._mapping) for row in shown], "next": cursor})
+    return json_response({"items": [dict(row._mapping) for row in shown], "next": cursor})
 
 
 async def _get_filing(request: web.Request) -> web.Response:
@@ -120,7 +127,7 @@ async def _get_filing(request: web.Request) -> web.Response:
         row = result.one_or_none()
     if row is None:
         raise NotFound("this prefix has not been filed", field="prefix")
-    return _json(dict(row._mapping))
+    return json_response(dict(row._mapping))
 
 
 async def _page(request: web.Request) -> web.Response:
@@ -152,23 +159,7 @@ async def _page(request: web.Request) -> web.Response:
 
 
 async def _healthz(_: web.Request) -> web.Response:
-    return _json({"status": "ok"})
-
-
-async def _body(request: web.Request) -> bytes:
-    """Return a JSON body. Raises UnsupportedMediaType, MalformedRequest, TooLarge."""
-    if request.content_type != "application/json":
-        raise UnsupportedMediaType("the body must be application/json", field="Content-Type")
-    try:
-        return await read_whole(request)
-    except web.RequestPayloadError as error:
-        raise MalformedRequest(f"the body can not be read: {error}") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise TooLarge(f"the body has more than {LARGEST_BODY} bytes") from None
-
-
-def _json(value: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+    return json_response({"status": "ok"})
 
 
 def _chinese(request: web.Request) -> bool:
@@ -197,15 +188,23 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         return problems.of_status(500, detail, request, request_id)
 
 
+_FROM_NODES: dict[str, Place] = {"/filings": "filings", "/heartbeats": "heartbeats"}
+"""What nodes post, and where faults meet it."""
+
+
 def _guard(token: str | None) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if token is not None and request.method == "POST":
-            scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-            octets = shown.strip().encode("utf-8", "surrogateescape")
-            same = hmac.compare_digest(octets, token.encode())
-            if scheme.lower() != "bearer" or not same:
-                raise AuthenticationNeeded("the bearer token is missing or not the one set")
+        from_node = request.method == "POST" and request.path in _FROM_NODES
+        if token is not None and from_node and not shows_token(request, token):
+            raise AuthenticationNeeded("the bearer token is missing or not the one set")
         return await handler(request)
 
     return guard
+
+
+@web.middleware
+async def _meet_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+    place = _FROM_NODES.get(request.path) if request.method == "POST" else None
+    fault = None if place is None else request.app[FAULTS].take(place)
+    return await (handler(request) if fault is None else meet(fault, request, handler))

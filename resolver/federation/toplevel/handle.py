@@ -5,6 +5,7 @@ What it answers is public, so there is nothing to prove, no session and nothing 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from time import perf_counter
@@ -12,6 +13,7 @@ from time import perf_counter
 import structlog
 
 from protocol.errors import (
+    Busy,
     HandleNotFound,
     IdnodeError,
     ProtocolError,
@@ -27,6 +29,7 @@ from protocol.identifier import PREFIX_HANDLE_PREFIX, Identifier
 from registry.metrics import Row
 from registry.prefix_handles import owner_prefix
 from resolver.federation.toplevel.directory import Directory
+from resolver.federation.toplevel.faults import Fault, Faults
 from resolver.handle.resolve import values_reply
 from resolver.handle.service import EXPIRES_SECONDS, Peer, Replies
 from resolver.site import Site
@@ -60,12 +63,17 @@ class ToplevelEndpoint:
         site: Site,
         row: Row,
         *,
+        faults: Faults | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take what is filed, our own site, where to count, and a clock in Unix seconds."""
+        """Take what is filed, our own site, where to count, and a clock in Unix seconds.
+
+        faults: those that who asks meets.
+        """
         self.front = self.freshness = _NoShortWay()
         self.row = row
         self._directory = directory
+        self._faults = faults or Faults()
         self._replies = Replies(site, clock)
 
     @property
@@ -93,15 +101,22 @@ class ToplevelEndpoint:
             return [refusal(error, self.expiration, envelope.request_id, op_code)]
         if not message.header.is_request:
             return []
-        answer = await self._answer(message)
+        fault = self._faults.take("handle")
+        if fault is not None and fault.fault == "down":
+            return []
+        answer = await self._answer(message, fault)
         header = answer.header
         seconds = perf_counter() - started
         count(self.row, peer.transport, header.op_code, header.response_code, seconds)
         return [answer]
 
-    async def _answer(self, message: Message) -> Message:
+    async def _answer(self, message: Message, fault: Fault | None) -> Message:
         replies = self._replies
+        if fault is not None and fault.fault == "slow":
+            await asyncio.sleep(fault.delay)
         try:
+            if fault is not None and fault.fault == "refuses":
+                raise Busy("refused for a rehearsal", retry_after=1)
             answer = await self._result(message)
         except IdnodeError as error:
             answer = replies.error(message, error.response_code, error.detail)
