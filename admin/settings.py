@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta, field
 
+from protocol.dns.zones import Zones
 from registry.networks import networks
+from resolver.dns.setup import ZoneSettings
 from resolver.recursion.places import is_path, read_root
 
 ENVIRONMENT = "IDNODE_"
@@ -45,6 +47,10 @@ RELOADABLE = frozenset(
         "udp_bytes_per_second",
         "tcp_connections_per_source",
         "http_connections_per_source",
+        "dns_ors_zone",
+        "dns_ons_zones",
+        "dns_servers",
+        "dns_responses_per_second",
         "public_url",
         "label_font",
         "statistics_days",
@@ -110,6 +116,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tcp_connections_per_source: Annotated[int, Meta(ge=0, le=10_000)] = 1000
     http_connections_per_source: Annotated[int, Meta(ge=0, le=10_000)] = 1000
     dns_port: Port = 5353
+    dns_ors_zone: Annotated[str, Meta(max_length=253)] = ""
+    dns_ons_zones: Annotated[str, Meta(max_length=10_000)] = ""
+    dns_servers: Annotated[str, Meta(max_length=2000)] = ""
+    dns_responses_per_second: Annotated[int, Meta(ge=0, le=10_000_000)] = 1000
     toplevel_url: HttpUrl | None = None
     toplevel_token: Token | None = None
     toplevel_port: Port = 8100
@@ -151,6 +161,13 @@ def public_url(settings: Settings) -> str | None:
     return f"http://{host}:{settings.http_port}"
 
 
+def zone_settings(settings: Settings) -> ZoneSettings:
+    """Return what the node answers for over DNS."""
+    return ZoneSettings(
+        settings.prefix, settings.dns_ors_zone, settings.dns_ons_zones, settings.dns_servers
+    )
+
+
 class SettingsError(Exception):
     """A setting is wrong or unknown; the message is one line that names it."""
 
@@ -187,6 +204,10 @@ def load(
         except ValueError as error:
             raise SettingsError(f"{name}: {error}") from None
     settings = _with_root(settings, directory)
+    try:
+        Zones.of(zone_settings(settings).data(settings.bind))
+    except ValueError as error:
+        raise SettingsError(f"dns_ors_zone, dns_ons_zones, dns_servers: {error}") from None
     names = ("data_dir", "tls_cert", "tls_key", "label_font", "log_key", "snms_key")
     paths = {name: getattr(settings, name) for name in names}
     found = {name: directory / path for name, path in paths.items() if path is not None}

@@ -113,12 +113,13 @@ def hold_ports(settings: Settings) -> Iterator[int]:
         http = held.enter_context(_hold("http_port", settings.bind, settings.http_port))
         if settings.https_port:
             held.enter_context(_hold("https_port", settings.bind, settings.https_port))
-        if settings.handle_port:
-            place = ("handle_port", settings.bind, settings.handle_port)
-            held.enter_context(_hold(*place))
-            # A UDP socket cannot be held: it would be handed a share of the datagrams.
-            with _hold(*place, socket.SOCK_DGRAM):
-                pass
+        for name in ("handle_port", "dns_port"):
+            port = getattr(settings, name)
+            if port:
+                held.enter_context(_hold(name, settings.bind, port))
+                # A UDP socket cannot be held: it would be handed a share of the datagrams.
+                with _hold(name, settings.bind, port, socket.SOCK_DGRAM):
+                    pass
         yield http
 
 

@@ -5,26 +5,32 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from dataclasses import replace
 
 import structlog
 
 from admin import child, datadir
 from admin.recursion import make_recursion
-from admin.settings import Settings, public_url
+from admin.settings import Settings, public_url, zone_settings
 from admin.site import own_site
 from admin.waiting import wait
 from registry.api.app import make_app
 from registry.database import Database
 from registry.identities import Find
+from registry.metrics import Row
 from registry.networks import networks
 from registry.services import Registry
 from registry.snms import secrets as snms_secrets
 from registry.statistics.counter import Counter
+from resolver.dns.service import DnsService
+from resolver.dns.setup import cookie_secret
 from resolver.handle.dispatch import HANDLERS
 from resolver.handle.elsewhere import Elsewhere, own_addresses, read_server
 from resolver.handle.service import HandleService
 from resolver.lookup import Resolver
+from resolver.site import load_key
 from resolver.site_asker import SiteAsker
+from resolver.transports.dns_server import DnsServer, start_dns
 from resolver.transports.handle_endpoint import HandleEndpoint
 from resolver.transports.handle_server import HandleServer, start_handle
 from resolver.transports.http import add_routes
@@ -42,6 +48,7 @@ _ALL_CONNECTIONS = 64
 _POOL = (2, 8)
 _DATABASE_SECONDS = 3.0
 _LOOK_SECONDS = 0.01
+_DNS_NAMES_SHARE = 8  # of the cache's budget, beside it
 
 
 def pool_size(workers: int) -> int:
@@ -98,7 +105,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
     counting = asyncio.create_task(counter.run(ended))
     try:
         await _wait_for_database(resolver, stop)
-        servers: list[HttpServer | HandleServer] = [
+        servers: list[HttpServer | HandleServer | DnsServer] = [
             await start_http(
                 app,
                 resolver,
@@ -119,6 +126,8 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
                     limits=_limits(settings),
                 )
             )
+        if settings.dns_port:
+            servers.append(await _start_dns(settings, resolver, row))
         # What is there now stays: no collection goes through it again and keeps requests waiting.
         gc.collect()
         gc.freeze()
@@ -135,6 +144,22 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         await resolver.close()
         await database.close()
     log.info("worker_ended")
+
+
+async def _start_dns(settings: Settings, resolver: Resolver, row: Row) -> DnsServer:
+    host = settings.handle_address or settings.bind
+    key = load_key(datadir.node_key(settings.data_dir))
+    service = DnsService(
+        resolver, zone_settings(settings).data(host), row, secret=cookie_secret(key)
+    )
+    limits = replace(_limits(settings), udp_responses_per_second=settings.dns_responses_per_second)
+    return await start_dns(
+        service,
+        host=settings.bind,
+        port=settings.dns_port,
+        limits=limits,
+        names_bytes=settings.cache_bytes // _DNS_NAMES_SHARE,
+    )
 
 
 def _limits(settings: Settings) -> Limits:

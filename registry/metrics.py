@@ -114,6 +114,69 @@ METRICS = (
         (("reason", ("connections", "idle", "source", "memory")),),
     ),
     Metric(
+        "idnode_dns_responses",
+        "Responses over DNS, by response code.",
+        "counter",
+        (
+            (
+                "rcode",
+                (
+                    "noerror",
+                    "formerr",
+                    "servfail",
+                    "nxdomain",
+                    "notimp",
+                    "refused",
+                    "badvers",
+                    "badcookie",
+                ),
+            ),
+        ),
+    ),
+    Metric(
+        "idnode_dns_bad_queries",
+        "Queries over DNS that were answered with their header alone, by what is wrong with them.",
+        "counter",
+        (
+            (
+                "reason",
+                (
+                    "opcode",
+                    "questions",
+                    "records",
+                    "compressed",
+                    "label",
+                    "name",
+                    "additional",
+                    "options",
+                    "cookie",
+                    "short",
+                    "rest",
+                ),
+            ),
+        ),
+    ),
+    Metric(
+        "idnode_dns_dropped",
+        "Messages, responses and connections over DNS that were dropped or cut short.",
+        "counter",
+        (
+            (
+                "reason",
+                (
+                    "rate",
+                    "slip",
+                    "bytes",
+                    "busy",
+                    "malformed",
+                    "response",
+                    "connections",
+                    "source",
+                ),
+            ),
+        ),
+    ),
+    Metric(
         "idnode_http_refused",
         "Connections over HTTP closed for want of room: too many, or of one source.",
         "counter",

@@ -70,6 +70,19 @@ async def read(pool: asyncpg.Pool, keys: Sequence[Key]) -> list[Found]:
     return [_found(row) for row in rows]
 
 
+# In the order of bytes a slash comes next after a dot.
+_BELOW = """
+SELECT EXISTS (SELECT FROM identifiers
+    WHERE prefix = $1 AND suffix_key >= $2 || '.' AND suffix_key < $2 || '/')
+OR EXISTS (SELECT FROM ranges WHERE prefix = $1 AND head >= $2 || '.' AND head < $2 || '/')
+"""
+
+
+async def has_below(pool: asyncpg.Pool, prefix: str, suffix_key: str) -> bool:
+    """Whether identifiers are registered whose suffix goes on after this one and a dot."""
+    return bool(await pool.fetchval(_BELOW, prefix, suffix_key))
+
+
 def _found(row: asyncpg.Record) -> Found:
     status, hosting, site, service, suffix, values = row
     return Found(

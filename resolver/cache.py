@@ -61,10 +61,12 @@ class Answer:
         None, and the short path leaves the answer alone.
     wire: the end of its answer in the Handle protocol (transports/handle_short.py), made when it
         is first asked for there.
+    dns: the number of its records and the answer section of a response in DNS
+        (transports/dns_short.py), likewise.
     seen: asked for since the hand of the clock last passed.
     """
 
-    __slots__ = ("http", "prefix", "seen", "spelling", "wire")
+    __slots__ = ("dns", "http", "prefix", "seen", "spelling", "wire")
 
     def __init__(self, http: bytes, spelling: bytes | None, prefix: Prefix) -> None:
         self.http = http
@@ -72,6 +74,7 @@ class Answer:
         self.prefix = prefix
         self.seen = False
         self.wire: bytes | None = None
+        self.dns: bytes | None = None
 
     @property
     def body(self) -> bytes:
@@ -122,6 +125,16 @@ class Cache:
             self.bytes += sys.getsizeof(wire)
             answer.wire = wire
             self._make_room()
+
+    def put_dns(self, key: bytes, answer: Answer, records: bytes) -> bool:
+        """Keep the records of an answer in DNS, and make room; return whether it is kept."""
+        if self.answers.get(key) is not answer:
+            return False
+        if answer.dns is None:
+            self.bytes += sys.getsizeof(records)
+            answer.dns = records
+            self._make_room()
+        return self.answers.get(key) is answer
 
     def _make_room(self) -> None:
         answers, queue = self.answers, self._queue
@@ -236,4 +249,6 @@ def _cost(key: bytes, answer: Answer) -> int:
         cost += sys.getsizeof(answer.spelling)
     if answer.wire is not None:
         cost += sys.getsizeof(answer.wire)
+    if answer.dns is not None:
+        cost += sys.getsizeof(answer.dns)
     return cost

@@ -21,9 +21,6 @@ from protocol.handle.fragment import MAX_DATAGRAM_BYTES
 BATCH = 64
 """Datagrams a turn, so that other sockets get theirs."""
 
-_MOST_READ = MAX_DATAGRAM_BYTES + 1
-"""Bytes of a datagram that are read: one that is longer is no part of a message."""
-
 
 class Batches(Protocol):
     """Reads datagrams, and answers those that were read last, by their places among them."""
@@ -38,20 +35,28 @@ class Batches(Protocol):
         """Return address and port from which it came, as sendto takes them."""
 
     def send(self, replies: Sequence[bytes], places: Sequence[int]) -> None:
-        """Send answers of MAX_DATAGRAM_BYTES at most; what there is no room for is lost."""
+        """Send answers of `most_sent` bytes at most; what there is no room for is lost."""
 
 
-def open_batches(sock: socket.socket) -> Batches:
-    """Return the best that there is for a non-blocking UDP socket."""
-    family = sock.family in (socket.AF_INET, socket.AF_INET6)
-    return Native(sock) if _LIBC is not None and family else Plain(sock)
+def open_batches(
+    sock: socket.socket, *, most_read: int = MAX_DATAGRAM_BYTES, most_sent: int = MAX_DATAGRAM_BYTES
+) -> Batches:
+    """Return the best that there is for a non-blocking UDP socket.
+
+    most_read: bytes of a request; of a longer one, which is none, one byte more is read.
+    most_sent: bytes of an answer.
+    """
+    if _LIBC is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        return Native(sock, most_read + 1, most_sent)
+    return Plain(sock, most_read + 1)
 
 
 class Plain:
     """One datagram a system call."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, most_read: int = MAX_DATAGRAM_BYTES + 1) -> None:
         self._socket = sock
+        self._most_read = most_read
         self._sources: list[Any] = []
 
     def receive(self) -> Sequence[bytes]:
@@ -60,7 +65,7 @@ class Plain:
         found: list[bytes] = []
         try:
             while len(found) < BATCH:
-                datagram, source = self._socket.recvfrom(_MOST_READ)
+                datagram, source = self._socket.recvfrom(self._most_read)
                 found.append(datagram)
                 self._sources.append(source)
         except (BlockingIOError, InterruptedError):
@@ -110,20 +115,26 @@ _HEADER_BYTES, _WORD = ctypes.sizeof(_Header), 8
 class Native:
     """recvmmsg and sendmmsg."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        most_read: int = MAX_DATAGRAM_BYTES + 1,
+        most_sent: int = MAX_DATAGRAM_BYTES,
+    ) -> None:
         self._fd = sock.fileno()
+        self._most_read = most_read
         self._family = sock.family
         self._host = slice(4, 8) if sock.family == socket.AF_INET else slice(8, 24)
         name_length = 16 if sock.family == socket.AF_INET else _NAME_BYTES
         self._names = ctypes.create_string_buffer(BATCH * _NAME_BYTES)
         self._name_view = memoryview(self._names).cast("B")
-        self._in, self._in_parts, self._in_view = _area(_MOST_READ)
-        self._out, self._out_parts, self._out_view = _area(MAX_DATAGRAM_BYTES)
+        self._in, self._in_parts, self._in_view = _area(most_read)
+        self._out, self._out_parts, self._out_view = _area(most_sent)
         names = ctypes.addressof(self._names)
         self._name_at = [names + _NAME_BYTES * place for place in range(BATCH)]
         self._received = _headers(self._name_at, name_length, self._in_parts)
         self._sent = _headers(self._name_at, name_length, self._out_parts)
-        self._starts = range(0, BATCH * _MOST_READ, _MOST_READ)
+        self._starts = range(0, BATCH * most_read, most_read)
         # Views into the structures: a whole column is read or written at once.
         self._lengths = _words(self._received, "I")[
             _Header.length.offset // 4 :: _HEADER_BYTES // 4
@@ -140,7 +151,7 @@ class Native:
             if error in (EAGAIN, EINTR):
                 return ()
             raise OSError(error, "recvmmsg")
-        octets = bytes(self._in_view[: count * _MOST_READ])
+        octets = bytes(self._in_view[: count * self._most_read])
         lengths = self._lengths[:count].tolist()
         return [
             octets[start : start + length]

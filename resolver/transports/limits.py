@@ -51,6 +51,15 @@ def source_of(host: str) -> str:
     return octets[:_IPV6_SITE_BYTES].hex()
 
 
+def network_of(host: str) -> str:
+    """Return whom an address is counted for over DNS: the /24 of an IPv4 one, the /56 of IPv6.
+
+    Whoever floods a victim by answers of ours forges the addresses of its network in turn.
+    """
+    source = source_of(host)
+    return source.rpartition(".")[0] or source
+
+
 class ResponseLimit:
     """What each source has had over UDP in the present windows."""
 

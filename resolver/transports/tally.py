@@ -1,4 +1,4 @@
-"""What the short way of the Handle protocol has answered, counted at next to no cost."""
+"""What the short ways of datagrams and frames have answered, counted at next to no cost."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ _DURATION = "idnode_resolution_duration_seconds"
 
 
 class Tally:
-    """Answers of one transport; `publish` moves them into the metrics, a few times a second."""
+    """Answers of one transport; `publish` moves them into the metrics, a few times a second.
 
-    __slots__ = ("_fast", "_freshness", "_hits", "_row", "_seconds", "_transport")
+    hits: answers since it did so last.
+    """
+
+    __slots__ = ("_fast", "_freshness", "_row", "_seconds", "_transport", "hits")
 
     def __init__(self, transport: str, freshness: Freshness, row: Row) -> None:
         self._transport = transport
         self._freshness = freshness
         self._row = row
-        self._hits = self._fast = 0
+        self.hits = self._fast = 0
         self._seconds = 0.0
 
     def add(self, hits: int, seconds: float) -> None:
         """Count answers that took so many seconds together."""
-        self._hits += hits
+        self.hits += hits
         if seconds <= _FAST * hits:
             self._fast += hits
             self._seconds += seconds
@@ -34,13 +37,13 @@ class Tally:
     def publish(self) -> None:
         """Move what was counted into the metrics."""
         row = self._row
-        if self._hits:
+        if self.hits:
             row.add(
-                "idnode_cache_requests", "hit" if self._freshness.fresh else "stale", by=self._hits
+                "idnode_cache_requests", "hit" if self._freshness.fresh else "stale", by=self.hits
             )
-            row.add("idnode_resolutions", self._transport, "found", by=self._hits)
+            row.add("idnode_resolutions", self._transport, "found", by=self.hits)
         start = slot(_DURATION, self._transport, "found")
         row.cells[start] += self._fast
         row.cells[start + len(LATENCY_BUCKETS) + 1] += self._seconds
-        self._hits = self._fast = 0
+        self.hits = self._fast = 0
         self._seconds = 0.0

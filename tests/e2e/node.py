@@ -176,7 +176,7 @@ class Node:
 def environment(*, language: str = "C.UTF-8", **settings: object) -> dict[str, str]:
     """The environment of a command with these settings and no others."""
     others = {name: v for name, v in os.environ.items() if not name.startswith("IDNODE_")}
-    settings = {"handle_port": 0} | settings  # many nodes run side by side
+    settings = {"handle_port": 0, "dns_port": 0} | settings  # many nodes run side by side
     given = {f"IDNODE_{name.upper()}": str(value) for name, value in settings.items()}
     return {**others, "PYTHONPATH": str(ROOT), "LC_ALL": language, **given}
 
