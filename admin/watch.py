@@ -31,6 +31,9 @@ SELECT json_build_object(
     'outbox', (SELECT count(*) FROM outbox WHERE delivered_at IS NULL),
     'outbox_error', (SELECT last_error FROM outbox WHERE delivered_at IS NULL
         AND last_error IS NOT NULL ORDER BY id LIMIT 1),
+    'waiting', (SELECT coalesce(json_agg(w), '[]') FROM
+        (SELECT subject, kind, attempts, created_at, next_attempt_at, last_error FROM outbox
+         WHERE delivered_at IS NULL ORDER BY id LIMIT 10) AS w),
     'imports', (SELECT coalesce(json_agg(i), '[]') FROM
         (SELECT id, state, done, failed, seconds, created_at FROM imports
          ORDER BY created_at DESC LIMIT 10) AS i))
@@ -48,6 +51,17 @@ class Import(msgspec.Struct, frozen=True):
     created_at: str
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """One message to the top-level node that waits, as the console shows it."""
+
+    subject: str
+    kind: str
+    attempts: int
+    created_at: str
+    next_attempt_at: str
+    last_error: str | None
+
+
 class Overview(msgspec.Struct, frozen=True):
     """The state of the registry. identifiers is an estimate: counting would read them all."""
 
@@ -57,6 +71,7 @@ class Overview(msgspec.Struct, frozen=True):
     identifiers: int
     outbox: int
     outbox_error: str | None
+    waiting: list[Waiting]
     imports: list[Import]
 
 

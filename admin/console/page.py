@@ -14,7 +14,7 @@ from admin import __version__
 from admin.fleet import Child, Slot
 from admin.settings import Settings, public_url
 from admin.status import Status
-from admin.watch import Import, Overview
+from admin.watch import Import, Overview, Waiting
 from registry.labels.links import leads_to_loopback
 from registry.metrics import slot as metric_slot
 
@@ -47,6 +47,7 @@ def render(status: Status, words: Words, name: str) -> str:
         _section(words["traffic"], _pairs(_traffic(status, words))),
         _section(words["registry"], _pairs(_registry(overview, words))),
         _section(words["processes"], _processes(status, words), wide=True),
+        _section(words["waiting"], _waiting(overview, words), wide=True),
         _section(words["imports"], _imports(overview, words), wide=True),
     )
     leave = (
@@ -175,7 +176,7 @@ def _imports(overview: Overview | None, words: Words) -> str:
     rows = [
         [
             entry.id,
-            entry.created_at[:19].replace("T", " "),
+            _moment(entry.created_at),
             words[f"state_{entry.state}"],
             _number(entry.done),
             _mark(_number(entry.failed), good=False) if entry.failed else 0,
@@ -184,6 +185,27 @@ def _imports(overview: Overview | None, words: Words) -> str:
         for entry in imports
     ]
     return _table(head, rows, words)
+
+
+def _waiting(overview: Overview | None, words: Words) -> str:
+    messages: Sequence[Waiting] = () if overview is None else overview.waiting
+    head = [words[name] for name in ("subject", "kind", "created", "attempts", "next_try", "why")]
+    rows = [
+        [
+            entry.subject,
+            entry.kind,
+            _moment(entry.created_at),
+            entry.attempts,
+            _moment(entry.next_attempt_at),
+            _mark(entry.last_error, good=False) if entry.last_error else "",
+        ]
+        for entry in messages
+    ]
+    return _table(head, rows, words)
+
+
+def _moment(text: str) -> str:
+    return text[:19].replace("T", " ")
 
 
 def _number(value: float) -> str:

@@ -28,6 +28,7 @@ from registry.api import (
     mappings,
     numbers,
     openapi,
+    outbox,
     prefixes,
     problems,
     proxies,
@@ -104,6 +105,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         snms_batches,
         snms_templates,
         statistics,
+        outbox,
     ):
         app.add_routes(resource.routes)
     document = openapi.document()

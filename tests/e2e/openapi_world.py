@@ -81,6 +81,8 @@ class _Works:
         user = {"name": f"mes.{number}", "password": PASSWORD}
         self.snms_user = _made(node, f"{at}/snms-users", user)["id"]
         self.snms_token = _snms_token(node, user)
+        waits = node.call("GET", f"/api/v1/outbox?subject={self.prefix}").json
+        self.message = waits["items"][0]["id"]
 
     def _prefix(self, node: Node) -> str:
         wish = {"enterprise_id": self.id, "hosting": "hosted"}
@@ -112,6 +114,7 @@ class _Works:
             "accounts id": [self.account],
             "enterprises id": [self.id],
             "imports id": [self.import_id],
+            "outbox id": [self.message],
             "ranges id": [self.range],
             "enterprise_id": [self.id],
             "handle": identifiers,

@@ -113,6 +113,7 @@ async def make(node: Node, number: int) -> Tenant:
     )
     night = await _made(node, node.operator, f"/accounts/{staff['id']}/keys", {})
     ids = {
+        "message": await _message(node, prefix),
         "staff account": staff["id"],
         "staff key": night["id"],
         "account": clerk["id"],
@@ -251,6 +252,16 @@ async def _statistics(node: Node, prefix: str, mark: str) -> None:
         day=now.date(),
         mark=mark.upper(),
     )
+
+
+async def _message(node: Node, prefix: str) -> str:
+    """Return the id of the message that files a prefix."""
+    async with node.database.begin() as connection:
+        found = await connection.scalar(
+            sa.text("SELECT message_id FROM outbox WHERE subject = :prefix ORDER BY id LIMIT 1"),
+            {"prefix": prefix},
+        )
+    return str(found)
 
 
 async def _written(node: Node, statement: str, prefix: str, **more: Any) -> None:

@@ -280,6 +280,10 @@ CASES: dict[str, Case] = {
     "countRegistrations": Case(query=lambda own: f"?enterprise_id={own.enterprise}"),
     "countIdentifiers": Case(query=lambda own: f"?enterprise_id={own.enterprise}"),
     "listTopNames": Case(query=lambda own: f"?prefix={own.prefix}", refused=_OWN_ONLY),
+    "listOutbox": Case(),
+    "retryOutbox": Case(),
+    "retryMessage": Case({"id": "message"}),
+    "dropMessage": Case({"id": "message"}, _reason),
     "makeLabels": Case(body=lambda own, stranger: {"identifiers": [f"{own.prefix}/SN-1"]}),
 }
 

@@ -34,6 +34,10 @@ async def test_watch_sees_the_registry_and_looks_again_after_its_connection_brok
         await connection.exec_driver_sql(
             "INSERT INTO imports (actor, format, state) VALUES ('operator:a', 'csv', 'running')"
         )
+        await connection.exec_driver_sql(
+            "INSERT INTO outbox (subject, kind, payload, attempts, last_error)"
+            " VALUES ('88.118.35', 'prefix', '{}', 3, 'HTTP 422')"
+        )
     watch, stop = Watch(), asyncio.Event()
     assert watch.error is not None
     running = asyncio.create_task(watch.run(database.url, stop))
@@ -43,6 +47,9 @@ async def test_watch_sees_the_registry_and_looks_again_after_its_connection_brok
         assert seen is not None
         assert (seen.enterprises, seen.prefixes) == (1, {"active": 1})
         assert [entry.state for entry in seen.imports] == ["running"]
+        assert [(entry.subject, entry.attempts, entry.last_error) for entry in seen.waiting] == [
+            ("88.118.35", 3, "HTTP 422")
+        ]
         async with database.begin() as connection:
             await connection.exec_driver_sql(
                 """SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -12,6 +12,7 @@ SENTENCES = {
     "not a telephone number such as +86 592 5550100": "不是电话号码,例如 +86 592 5550100",
     "not an e-mail address": "不是电子邮件地址",
     "no enterprise {}": "企业 {} 不存在",
+    "no message {} waits": "没有待上报的消息 {}",
     "the enterprise is closed": "该企业已注销",
     "the enterprise is {}": "该企业{}",
     "prefix {} is not registered here": "前缀 {} 未在本节点注册",

@@ -17,6 +17,7 @@ from registry.api.operations import (
     labels,
     log,
     mappings,
+    outbox,
     prefixes,
     ranges,
     relations,
@@ -44,6 +45,7 @@ _RESOURCES = {
     "templates": templates,
     "snms": snms,
     "statistics": statistics,
+    "outbox": outbox,
 }
 
 TAGS: dict[str, tuple[str, str]] = {name: each.TAG for name, each in _RESOURCES.items()}
