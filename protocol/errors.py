@@ -53,6 +53,7 @@ class IdnodeError(Exception):
 
     detail: one sentence that names what was wrong.
     field: the place in the input, such as ``values[2].ttl``; None where there is none.
+    rule: the rule that is broken, a word for programs; by default that of the class.
     retry_after: seconds after which the same request may succeed; None where it will not.
     """
 
@@ -63,11 +64,17 @@ class IdnodeError(Exception):
     title_zh: ClassVar[str] = "内部错误"
 
     def __init__(
-        self, detail: str, *, field: str | None = None, retry_after: int | None = None
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        rule: str | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.field = field
+        self.rule = rule or self.slug.replace("-", "_")
         self.retry_after = retry_after
 
     def at(self, field: str) -> IdnodeError:
@@ -80,12 +87,13 @@ class IdnodeError(Exception):
         return self
 
     def problem(self, *, chinese: bool = False) -> dict[str, object]:
-        """Return the RFC 9457 problem object, with Handle responseCode and field added."""
+        """Return the RFC 9457 problem object, with Handle responseCode, rule and field added."""
         body: dict[str, object] = {
             "type": f"urn:idnode:problem:{self.slug}",
             "title": self.title_zh if chinese else self.title,
             "status": self.http_status,
             "detail": self.detail,
+            "rule": self.rule,
             "responseCode": int(self.response_code),
         }
         if self.field is not None:

@@ -57,7 +57,7 @@ async def one(request: web.Request) -> web.Response:
     """GET /api/v1/identifiers/{prefix}/{suffix}/label."""
     how = read_query(request, bodies.Label)
     asked = path_identifier(request, sub_resource="label")
-    _, (identifier,) = await _registered(request, [asked])
+    _, (identifier,) = await _registered(request, [asked], lambda _: None)
     symbol = symbols.encode(_link(request, identifier), how.symbol, how.level)
     drawn = await asyncio.to_thread(_picture, identifier, symbol, how.format, _measures(how))
     return web.Response(
@@ -75,7 +75,8 @@ async def many(request: web.Request) -> web.StreamResponse:
     """POST /api/v1/labels."""
     body = await read_body(request, bodies.NewLabels)
     _check_parts(body)
-    tenant, identifiers = await _registered(request, _selected(body))
+    place = _place_in_range if body.identifiers is None else _place_in_list
+    tenant, identifiers = await _registered(request, _selected(body), place)
     async with request.app[PLACES].hold(tenant):
         labels = await _encoded(request, body, identifiers)
         if body.format == "pdf":
@@ -103,7 +104,8 @@ async def _encoded(
 def _check_parts(body: bodies.NewLabels) -> None:
     """Refuse parts that would be without effect. Raises InvalidValue."""
     if (body.identifiers is None) == (body.range is None):
-        raise InvalidValue("give identifiers or range, one of them", field="identifiers")
+        field = "identifiers" if body.range is None else "range"
+        raise InvalidValue("give identifiers or range, one of them", field=field)
     if body.format == "pdf":
         if body.module_mm is not None:
             raise InvalidValue("on a sheet modules are as large as fits", field="module_mm")
@@ -122,14 +124,23 @@ def _selected(body: bodies.NewLabels) -> list[Identifier]:
     return selection.listed(body.identifiers or ())
 
 
+def _place_in_list(position: int) -> str:
+    return f"identifiers[{position}]"
+
+
+def _place_in_range(_position: int) -> str:
+    return "range"
+
+
 async def _registered(
-    request: web.Request, identifiers: Sequence[Identifier]
+    request: web.Request, identifiers: Sequence[Identifier], place: selection.Place
 ) -> tuple[Tenant, list[Identifier]]:
     """Return who asks, and the identifiers as they are written."""
     async with open_work(request) as work:
-        await selection.check_owner(work, identifiers)
+        await selection.check_owner(work, identifiers, place)
         tenant = work.principal.enterprise_id
-    return tenant, await selection.registered(request.app[REGISTRY].database, identifiers)
+    database = request.app[REGISTRY].database
+    return tenant, await selection.registered(database, identifiers, place)
 
 
 def _link(request: web.Request, identifier: Identifier) -> str:

@@ -45,7 +45,9 @@ def document(operations: Sequence[Operation] = OPERATIONS) -> dict[str, Any]:
             "title": "idnode registry",
             "version": VERSION,
             "description": "Registration of enterprises, prefixes and identifiers at a secondary"
-            " node (二级节点). Errors are application/problem+json (RFC 9457).",
+            " node (二级节点). Errors are application/problem+json (RFC 9457):"
+            " `field` is the place in the request, `rule` the rule that is broken, in a word that"
+            " stays; `title` and `detail` are in Chinese where Accept-Language prefers it.",
         },
         "tags": [
             {"name": name, "description": english, "x-description-zh": chinese}

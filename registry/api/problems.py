@@ -74,6 +74,7 @@ def of_status(
         "title": _TITLES_ZH.get(status, phrase) if chinese else phrase,
         "status": status,
         "detail": translate(detail) if chinese else detail,
+        "rule": phrase.lower().replace(" ", "_"),
         "responseCode": int(_CODES.get(status, ResponseCode.ERROR)),
         "requestId": request_id,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
@@ -26,6 +25,7 @@ from protocol.identifier import check_prefix
 from registry import idempotency, principals
 from registry.api import cursors
 from registry.idempotency import Answer
+from registry.reading import fault, misfit
 from registry.services import Registry, Work, work
 
 REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
@@ -42,8 +42,6 @@ T = TypeVar("T", bound=msgspec.Struct)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
-_PLACE = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
-_MEMBER = re.compile(r"Object (?:contains unknown|missing required) field `(.*?)`")
 
 
 def bearer(request: web.Request) -> str:
@@ -116,7 +114,7 @@ def convert(value: object, type_: type[T]) -> T:
     try:
         return msgspec.convert(value, type_, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        raise misfit(error, type_) from None
 
 
 async def read_whole(request: web.Request) -> bytes:
@@ -156,24 +154,13 @@ def decode_as(raw: bytes, type_: Any) -> Any:
             _refuse_nul(msgspec.json.decode(raw), "")
         return msgspec.json.decode(raw, type=type_)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        raise misfit(error, type_) from None
     except UnicodeDecodeError:
         raise MalformedRequest("the body is not UTF-8") from None
     except msgspec.DecodeError as error:
-        raise MalformedRequest(f"the body is not JSON: {error}") from None
+        raise MalformedRequest(f"the body is not JSON: {fault(error)}", rule="json") from None
     except RecursionError:
         raise MalformedRequest("the body is nested too deeply") from None
-
-
-def _invalid(message: str) -> InvalidValue:
-    place = _PLACE.search(message)
-    path = place[1] if place else ""
-    text = message[: place.start()] if place else message
-    member = _MEMBER.match(text)
-    if member:
-        path = f"{path}.{member[1]}" if path else member[1]
-        text = "unknown member" if "unknown" in text else "missing"
-    return InvalidValue(text, field=path or None)
 
 
 def _refuse_nul(value: object, path: str) -> None:

@@ -61,10 +61,17 @@ _OUR_FIELDS = (
     (re.compile(r"^(items\[\d+\])\.type$"), r"\1.idType"),
     (re.compile(r"^(items\[\d+\])\.index$"), r"\1.idIndex"),
     (re.compile(r"\.data\.min_length$"), ".metadata.minLength"),
+    (re.compile(r"\.data\.max_length$"), ".metadata.maxLength"),
     (re.compile(r"^industry\.division$"), "industrySpecific"),
     (re.compile(r"^industry\.group$"), "industryTrade"),
     (re.compile(r"^industry\.class$"), "industrySubclass"),
 )
+
+
+_NAMES = {"values[": "value[", "max_length": "maxLength"}
+"""What sentences call things -> what they are called here."""
+
+_OUR_NAMES = re.compile("|".join(map(re.escape, _NAMES)))
 
 
 def status_of(error: IdnodeError) -> Status:
@@ -91,7 +98,7 @@ def message_of(error: IdnodeError) -> str:
     field = _field(error.field)
     if error.detail == "missing":
         return f"缺少必要的请求参数: {field}"
-    sentence = translate(error.detail).replace("values[", "value[")
+    sentence = _OUR_NAMES.sub(lambda match: _NAMES[match[0]], translate(error.detail))
     return sentence if field is None else f"{field}：{sentence}"
 
 

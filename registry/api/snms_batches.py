@@ -52,7 +52,7 @@ async def _batch(
         body = decode_anything(await read_raw(request, batches.MAX_BYTES))
         items = body.get("handles") if isinstance(body, dict) else body
         if not isinstance(items, list):
-            raise InvalidValue("not a list")
+            raise _no_list(does)
         if len(items) > batches.MAX_ITEMS:
             raise InvalidValue(f"a batch {does} at most {batches.MAX_ITEMS} identifiers")
         async with place(request, tenant):
@@ -63,6 +63,12 @@ async def _batch(
             for item, outcome in zip(items, outcomes, strict=True)
         ]
     )
+
+
+def _no_list(does: str) -> InvalidValue:
+    if does == "deletes":
+        return InvalidValue("must be a list", field="handles")
+    return InvalidValue("the body must be a list")
 
 
 async def _do(

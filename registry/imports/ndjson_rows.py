@@ -26,6 +26,7 @@ from registry.imports.rows import (
     split_name,
 )
 from registry.imports.templates import Templates
+from registry.reading import fault, misfit
 from registry.templates.checker import Checker, Text, text_of
 
 
@@ -144,9 +145,12 @@ def _decode_any(line: bytes) -> _AnyRow:
     except UnicodeDecodeError:
         raise RowError("", "the line is not UTF-8") from None
     except msgspec.ValidationError as error:
-        raise RowError("", str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise RowError("", f"not JSON: {error}") from None
+        refusal = misfit(error, _AnyRow)
+        raise RowError(refusal.field or "", refusal.detail) from None
+    except msgspec.DecodeError as error:
+        raise RowError("", f"not JSON: {fault(error)}") from None
+    except RecursionError:
+        raise RowError("", "the line is nested too deeply") from None
 
 
 def _named(row: _Row | _AnyRow, prefix: str | None) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from protocol.errors import HandleNotFound, InvalidHandle, InvalidValue, ServerNotResponsible
 from protocol.identifier import Identifier, check_registrable
@@ -60,22 +60,32 @@ def listed(texts: Sequence[str]) -> list[Identifier]:
     return found
 
 
-async def check_owner(work: Work, identifiers: Sequence[Identifier]) -> None:
+Place = Callable[[int], str | None]
+"""Tells the field of a request that names the identifier at a position."""
+
+
+async def check_owner(work: Work, identifiers: Sequence[Identifier], place: Place) -> None:
     """Let pass who may read under all of the prefixes.
 
     Raises ServerNotResponsible for a prefix that is not registered here, InsufficientPermission.
     """
-    wanted = {owner_prefix(identifier) for identifier in identifiers}
+    wanted: dict[str, int] = {}
+    for position, identifier in enumerate(identifiers):
+        wanted.setdefault(owner_prefix(identifier), position)
     if work.node_prefix in wanted:
         work.principal.require(*STAFF, scope="labels")
     owners = await prefixes.owners(work.connection, wanted)
-    for prefix in sorted(wanted - {work.node_prefix}):
+    for prefix in sorted(wanted.keys() - {work.node_prefix}):
         if prefix not in owners:
-            raise ServerNotResponsible(f"prefix {prefix} is not registered here")
+            raise ServerNotResponsible(
+                f"prefix {prefix} is not registered here", field=place(wanted[prefix])
+            )
         work.principal.require(*STAFF, enterprise=owners[prefix], scope="labels")
 
 
-async def registered(database: Database, identifiers: Sequence[Identifier]) -> list[Identifier]:
+async def registered(
+    database: Database, identifiers: Sequence[Identifier], place: Place
+) -> list[Identifier]:
     """Return the identifiers in the spelling in which they are registered.
 
     Raises HandleNotFound for the first that is not: a label leads nowhere then.
@@ -88,6 +98,7 @@ async def registered(database: Database, identifiers: Sequence[Identifier]) -> l
             keys = [(identifier.prefix_key, identifier.suffix_key) for identifier in some]
             for identifier, found in zip(some, await store.read(pool, keys), strict=True):
                 if found.suffix is None:
-                    raise HandleNotFound(f"{identifier} is not registered", field="identifiers")
+                    field = place(len(spelled))
+                    raise HandleNotFound(f"{identifier} is not registered", field=field)
                 spelled.append(Identifier(identifier.prefix_key, found.suffix))
     return spelled

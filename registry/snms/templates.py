@@ -7,7 +7,8 @@ are published: what is registered stays held to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ async def show(work: Work, name: SnmsTemplateName) -> tuple[SnmsShownTemplate3, 
 
     Raises NotFound, and Conflict for one with items that this API has no words for.
     """
-    row = await _current(work, name)
+    row, _ = await _current(work, name)
     definition = service.definition_of(row)
     _check_text_only(definition)
     return _shown(row, definition)
@@ -55,11 +56,11 @@ async def create(work: Work, template: SnmsTemplate) -> None:
     prefix, name = _named(template)
     items = [_item(item) for item in _with_indexes(template.items, ())]
     definition = _definition(template, template.description, items)
-    newest = await _newest(work, prefix, name)
+    versions = await _versions(work, prefix, name)
     try:
-        if newest is None:
+        if not versions:
             row = await service.create(work, prefix, name, definition)
-        elif newest.state == WITHDRAWN:
+        elif all(version.state == WITHDRAWN for version in versions):
             row = await service.draft_next(work, prefix, name, definition)
         else:
             raise HandleExists(f"template {name} is there already")
@@ -75,20 +76,23 @@ async def change(work: Work, template: SnmsTemplateChange) -> None:
     this API has no words for, one that others are changing, and as the service does.
     """
     prefix, name = _named(template)
-    row = await _current(work, template)
+    row, newest = await _current(work, template)
     before = service.definition_of(row)
     _check_text_only(before)
     description = template.description
     if description is None:
         description = before.description
-    definition = _definition(template, description, _merged(before.items, template.items))
+    items, sent = _merged(before.items, template.items)
+    definition = _definition(template, description, items)
     if definition == before:
         return
     try:
         draft = await service.draft_next(work, prefix, name, definition)
     except HandleExists:  # somebody was faster
         draft = None
-    if draft is None or draft.version != row.version + 1:
+    except InvalidValue as error:
+        raise _at_sent(error, sent) from None
+    if draft is None or draft.version != newest + 1:
         raise Conflict(f"template {name} is being changed by others; try again", field="version")
     await service.publish(work, prefix, Reference(draft.name, draft.version))
 
@@ -96,7 +100,7 @@ async def change(work: Work, template: SnmsTemplateChange) -> None:
 async def delete(work: Work, name: SnmsTemplateName) -> None:
     """Withdraw all versions of a template that are published. Raises NotFound."""
     prefix, text = _named(name)
-    rows = await _versions(work, prefix, text, limit=MAX_VERSION)
+    rows = await _versions(work, prefix, text)
     published = [row for row in rows if row.state == PUBLISHED]
     if not published:
         raise _not_found(prefix, text)
@@ -112,27 +116,26 @@ def _named(template: SnmsTemplateName | SnmsTemplateHead) -> tuple[str, str]:
         raise error.at("version") from None
 
 
-async def _versions(work: Work, prefix: str, name: str, *, limit: int) -> Sequence[Record]:
+async def _versions(work: Work, prefix: str, name: str) -> Sequence[Record]:
     """Return the versions of a template, the newest first; none if there is no such template."""
     try:
-        return await service.versions(work, prefix, name, before=None, limit=limit)
+        return await service.versions(work, prefix, name, before=None, limit=MAX_VERSION)
     except NotFound:
         return []
 
 
-async def _newest(work: Work, prefix: str, name: str) -> Record | None:
-    rows = await _versions(work, prefix, name, limit=1)
-    return rows[0] if rows else None
+async def _current(work: Work, template: SnmsTemplateName | SnmsTemplateHead) -> tuple[Record, int]:
+    """Return the version that is registered by, the newest published one, with its items.
 
-
-async def _current(work: Work, template: SnmsTemplateName | SnmsTemplateHead) -> Record:
-    """Return the newest version, with its items, that is no draft. Raises NotFound."""
+    With it: the number of the newest version of any state but draft. Raises NotFound.
+    """
     prefix, name = _named(template)
-    rows = await _versions(work, prefix, name, limit=2)  # there is one draft at most
-    newest = next((row for row in rows if row.state != DRAFT), None)
-    if newest is None or newest.state != PUBLISHED:
+    rows = await _versions(work, prefix, name)
+    published = next((row for row in rows if row.state == PUBLISHED), None)
+    if published is None:
         raise _not_found(prefix, name)
-    return await service.get(work, prefix, Reference(name, newest.version))
+    newest = next(row.version for row in rows if row.state != DRAFT)
+    return await service.get(work, prefix, Reference(name, published.version)), newest
 
 
 def _not_found(prefix: str, name: str) -> NotFound:
@@ -189,14 +192,61 @@ def _item(new: SnmsItem, before: Item | None = None) -> Item:
     return msgspec.structs.replace(before, data=data, **said)
 
 
-def _merged(before: Sequence[Item], changes: Sequence[SnmsItem]) -> list[Item]:
-    """Return the items of before with those that change, and after them those that come."""
+def _merged(
+    before: Sequence[Item], changes: Sequence[SnmsItem]
+) -> tuple[list[Item], Mapping[int, int]]:
+    """Return the items of before with those that change, and after them those that come.
+
+    With it: where each that was sent stands among them -> where it was sent. Raises InvalidValue
+    for one that has the index, the type or the name of another.
+    """
     merged = {(item.index, fold(item.type)): item for item in before}
-    for change in _with_indexes(changes, [item.index for item in before]):
+    where = {key: place for place, key in enumerate(merged)}
+    sent: dict[int, int] = {}
+    for place, change in enumerate(_with_indexes(changes, [item.index for item in before])):
         assert change.id_index is not None  # noqa: S101
         key = change.id_index, fold(change.id_type)
+        at = where.setdefault(key, len(where))
+        if at in sent:
+            raise InvalidValue(
+                f"the index stands at items[{sent[at]}] already", field=f"items[{place}].index"
+            )
         merged[key] = _item(change, merged.get(key))
-    return list(merged.values())
+        sent[at] = place
+    items = list(merged.values())
+    _check_apart(items, sent)
+    return items, sent
+
+
+def _check_apart(items: Sequence[Item], sent: Mapping[int, int]) -> None:
+    """Refuse an item that was sent and has what another has. Raises InvalidValue."""
+    kept = [at for at in range(len(items)) if at not in sent]
+    seen: dict[tuple[str, object], int] = {}
+    for at in (*kept, *sorted(sent, key=sent.__getitem__)):
+        item = items[at]
+        for field, value in (("index", item.index), ("type", fold(item.type)), ("name", item.name)):
+            first = seen.setdefault((field, value), at)
+            if first == at:
+                continue
+            place = f"items[{sent[at]}].{field}"
+            if first in sent:
+                raise InvalidValue(
+                    f"the {field} stands at items[{sent[first]}] already", field=place
+                )
+            raise InvalidValue(
+                f"the {field} is that of index {items[first].index} already", field=place
+            )
+
+
+_ITEM = re.compile(r"items\[(\d+)\]")
+
+
+def _at_sent(error: InvalidValue, sent: Mapping[int, int]) -> InvalidValue:
+    """Return the error about an item, placed where that was sent."""
+    match = _ITEM.match(error.field or "")
+    if match and error.field is not None and int(match[1]) in sent:
+        error.field = f"items[{sent[int(match[1])]}]{error.field[match.end() :]}"
+    return error
 
 
 def _check_text_only(definition: Definition) -> None:

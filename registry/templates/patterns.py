@@ -33,7 +33,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
         raise InvalidValue("holds half of a surrogate pair") from None
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace")
-        raise InvalidValue(f"not a regular expression of RE2: {reason}") from None
+        raise InvalidValue(f'not a regular expression of RE2: "{reason}"') from None
 
     def matches(text: str) -> bool:
         # Of bytes no positions of characters need to be counted.

@@ -57,6 +57,57 @@ async def test_the_list_of_errors_is_in_chinese_or_english_and_holds_no_formula(
         assert not row[2].startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
+async def test_a_line_of_ndjson_that_is_no_row_names_its_member_in_both_languages(
+    node: Node, works: tuple[str, str]
+) -> None:
+    key, prefix = works
+    value = b'{"index":%s,"type":"URL","data":"x"}'
+    wanted = [
+        (b"[1]", "", "must be an object, not a list", "应为对象,而不是列表"),
+        (b'{"suffix":"A"}', "values", "missing", "缺少该字段"),
+        (b'{"suffix":"A","values":[],"zap":1}', "zap", "unknown member", "未知字段"),
+        (
+            b'{"suffix":7,"values":[]}',
+            "suffix",
+            "must be a text, not a whole number",
+            "应为文本,而不是整数",
+        ),
+        (
+            b'{"suffix":"A","values":{}}',
+            "values",
+            "must be a list, not an object",
+            "应为列表,而不是对象",
+        ),
+        (
+            b'{"suffix":"A","values":[%s]}' % (value % b'"1"'),
+            "values[0].index",
+            "not a whole number",
+            "不是整数",
+        ),
+        (
+            b'{"suffix":"A","values":[%s]}' % (value % b"0"),
+            "values[0].index",
+            "an index is 1 to 2147483647",
+            "索引须在 1 到 2147483647 之间",
+        ),
+        (b'{"suffix":"A"', "", "not JSON: it ends too soon", "不是有效的 JSON:内容不完整"),
+        (
+            b'{"suffix":"A","values":[],}',
+            "",
+            "not JSON: at byte 26: a comma before the end of an object",
+            "不是有效的 JSON:第 26 字节处对象末尾多了逗号",
+        ),
+        (b"[" * 5000, "", "the line is nested too deeply", "该行嵌套过深"),
+    ]
+    data = b"\n".join(line for line, *_ in wanted)
+    record = await imported(node, key, data, f"?format=ndjson&prefix={prefix}")
+    _, english = await _errors(node, key, record["id"], "en")
+    _, chinese = await _errors(node, key, record["id"], "zh")
+    for place, told in ((2, english), (3, chinese)):
+        rows = list(csv.reader(io.StringIO(told.decode("utf-8-sig"))))[1:]
+        assert [row[1:] for row in rows] == [[each[1], each[place]] for each in wanted]
+
+
 async def test_why_a_file_failed_is_told_in_chinese(node: Node, works: tuple[str, str]) -> None:
     key, _ = works
     record = await imported(node, key, b"URL\nx\n")

@@ -166,9 +166,17 @@ async def test_a_range_as_an_archive(node: Node, owner: tuple[str, str], format_
         ({}, 422, "identifiers"),
         ({"identifiers": []}, 422, "identifiers"),
         ({"identifiers": ["88.118.1/SN-0001"], "range": {}}, 422, "range.prefix"),
+        (
+            {
+                "identifiers": ["88.118.1/SN-0001"],
+                "range": {"prefix": "88.118.1", "first": "A1", "last": "A2"},
+            },
+            422,
+            "range",
+        ),
         ({"identifiers": ["88.118.1/\u202e"]}, 400, "identifiers[0].suffix"),
-        ({"identifiers": ["88.118.1/none"]}, 404, "identifiers"),
-        ({"identifiers": ["88.118.9/SN-0001"]}, 400, None),
+        ({"identifiers": ["88.118.1/none"]}, 404, "identifiers[0]"),
+        ({"identifiers": ["88.118.1/SN-0001", "88.118.9/SN-0001"]}, 400, "identifiers[1]"),
         ({"identifiers": ["88.118.1/SN-0001"], "sheet": {"columns": 20}}, 422, "sheet.columns"),
         ({"identifiers": ["88.118.1/SN-0001"], "sheet": {"columns": 0}}, 422, "sheet.columns"),
         ({"identifiers": ["88.118.1/SN-0001"], "sheet": {"start": 25}}, 422, "sheet.start"),
@@ -192,7 +200,7 @@ async def test_a_range_as_an_archive(node: Node, owner: tuple[str, str], format_
         (
             {"range": {"prefix": "88.118.1", "first": "SN-0001", "last": "SN-0002"}},
             404,
-            "identifiers",
+            "range",
         ),
     ],
 )

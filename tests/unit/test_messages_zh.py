@@ -21,7 +21,7 @@ _PROTOCOL = ("identifier", "json_api", "typed", "values")
 # Sentences that are put together before they are raised, by the variable that holds them.
 _HELD = {
     "fault.reason": ("registry/imports/mapping.py", "what the checker of the template says"),
-    "text": ("registry/api/requests.py", "msgspec's, and two of ours"),
+    "sentence": ("registry/reading.py", "tests/unit/test_reading.py has them all"),
     "unknown": ("registry/accounts/keys.py", "no enterprise, no account"),
     "kept": ("registry/imports/templates.py", "why a template cannot be used"),
     "str(error)": ("protocol/values.py", "what Identifier.parse says"),

@@ -14,7 +14,18 @@ class Problem(msgspec.Struct, frozen=True):
     type: str
     title: Annotated[str, Meta(description="In Chinese where Accept-Language prefers it")]
     status: int
-    detail: str
+    detail: Annotated[str, Meta(description="What is wrong, for people; the words may change")]
+    rule: Annotated[
+        str,
+        Meta(
+            pattern="^[a-z_]+$",
+            description="The rule that is broken, for programs; the words stay as they are:"
+            " required, unknown_field, type, enum, format, pattern, length, min_length, max_length,"
+            " range, json of a body or a parameter; those of an item of a template; else that of"
+            " the type, such as conflict or invalid_value",
+            examples=["max_length"],
+        ),
+    ]
     responseCode: Annotated[int, Meta(description="Handle response code, RFC 3652 section 2.2.2.2")]
     requestId: str
     field: Annotated[

@@ -22,6 +22,7 @@ from registry.api.messages_zh import (
     labels,
     log,
     ranges,
+    reading,
     registry,
     relations,
     snms,
@@ -42,6 +43,7 @@ SENTENCES: Mapping[str, str] = {
     **labels.SENTENCES,
     **log.SENTENCES,
     **ranges.SENTENCES,
+    **reading.SENTENCES,
     **relations.SENTENCES,
     **snms.SENTENCES,
     **statistics.SENTENCES,
@@ -51,6 +53,7 @@ SENTENCES: Mapping[str, str] = {
 MAX_TRANSLATED = 600
 """Characters of a sentence that is looked up: it may hold what a client has sent."""
 
+_WORDS = {**words.WORDS, **reading.WORDS}
 _HOLE = "{}"
 _BETWEEN = re.compile(r", | or ")
 _WORDS_ALONE = re.compile(r"[a-z_ ,]+")
@@ -93,4 +96,6 @@ def _parameter(text: str) -> str:
     """Return the Chinese of what stands in a sentence: words of ours, joined by or and commas."""
     if not _WORDS_ALONE.fullmatch(text):
         return text
-    return "、".join(words.WORDS.get(word, word) for word in _BETWEEN.split(text))
+    if text in _WORDS:
+        return _WORDS[text]
+    return "、".join(_WORDS.get(word, word) for word in _BETWEEN.split(text))

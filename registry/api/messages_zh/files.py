@@ -15,6 +15,7 @@ SENTENCES = {
     "the prefix {} is delegated: it lives on another node": "前缀 {} 已委托给其他节点",
     "the line is not UTF-8": "该行不是 UTF-8 编码",
     "not JSON: {}": "不是 JSON:{}",
+    "the line is nested too deeply": "该行嵌套过深",
     "a bare suffix needs the import to name a prefix": "只有后缀时,导入须指定前缀",
     "one of identifier and suffix is needed": "identifier 与 suffix 须且只能有一个",
     "the cell names a text that the workbook does not have": "单元格引用了工作簿中不存在的文本",
@@ -81,7 +82,7 @@ SENTENCES = {
     "the part {} of the workbook is nested too deeply": "工作簿的部件 {} 嵌套过深",
     "the part {} of the workbook has a document type": "工作簿的部件 {} 含有文档类型声明",
     "the part {} of the workbook has a tag that is too long": "工作簿的部件 {} 有过长的标签",
-    "the part {} of the workbook is not XML: {}": "工作簿的部件 {} 不是 XML:{}",
+    'the part {} of the workbook is not XML: "{}"': "工作簿的部件 {} 不是 XML(“{}”)",
     "the workbook is encrypted: save it without a password": "工作簿已加密,请取消密码后保存",
     "the workbook is compressed in a way that spreadsheets do not use": (
         "工作簿使用了电子表格不用的压缩方式"

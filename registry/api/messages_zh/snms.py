@@ -20,6 +20,8 @@ SENTENCES = {
         "模板含有非字符型的属性,请使用 /api/v1/templates"
     ),
     # registry.api.snms_batches
+    "must be a list": "应为列表",
+    "the body must be a list": "请求体应为列表",
     "a batch {} at most {} identifiers": "批量{}最大支持{}条",
     "index {} is reserved for the template": "非法操作,索引{}为模板的预留索引",
 }

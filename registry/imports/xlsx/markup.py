@@ -76,9 +76,8 @@ def parse(part: str, pieces: Iterable[bytes], handler: Handler) -> Iterator[int]
             yield len(piece)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise Unreadable(
-            f"the part {part!r} of the workbook is not XML: {expat.errors.messages[error.code]}"
-        ) from error
+        reason = expat.errors.messages[error.code]
+        raise Unreadable(f'the part {part!r} of the workbook is not XML: "{reason}"') from error
 
 
 def parse_all(part: str, pieces: Iterable[bytes], handler: Handler) -> None:

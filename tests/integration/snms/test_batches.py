@@ -55,7 +55,7 @@ async def test_each_item_is_done_or_refused_by_itself(client: Client) -> None:
     expected[7], expected[8] = UNKNOWN, "没有权限"
     expected[21] = "标识已存在"
     expected[30] = "缺少必要的请求参数: templateVersion"
-    expected[40] = "类型应为 object,实际为 str"
+    expected[40] = "应为对象,而不是文本"
     assert _messages(data) == expected
     assert [item["handle"] for item in data[:2]] == [f"{PREFIX}/N-0", f"{PREFIX}/N-1"]
     assert await client.value(f"{PREFIX}/N-59") == "x"
@@ -73,7 +73,7 @@ async def test_each_item_is_done_or_refused_by_itself(client: Client) -> None:
         (1, "success"),
         (-3, "没有权限"),
         (-2, "标识不存在"),
-        (-2, "handle：类型应为 str,实际为 int"),
+        (-2, "handle：应为文本,而不是整数"),
     ]
 
 
@@ -91,8 +91,8 @@ async def test_as_many_as_the_guide_says_and_no_more(client: Client) -> None:
 
 
 async def test_a_body_that_is_no_batch_is_refused(client: Client) -> None:
-    assert await client.refused("POST", CREATE, b"{}") == "不是列表"
-    assert await client.refused("DELETE", DELETE, b'"A"') == "不是列表"
+    assert await client.refused("POST", CREATE, b"{}") == "请求体应为列表"
+    assert await client.refused("DELETE", DELETE, b'"A"') == "handles：应为列表"
     large = b" " * batches.MAX_BYTES + b"[]"
     assert await client.refused("POST", CREATE, large) == "请求体超过 4194304 字节"
     assert await client.must("POST", CREATE, b"[]") == []

@@ -64,7 +64,7 @@ REFUSED = {
     ),
     "longer than any value": (
         _record((2001, "NOTE", "x" * 256)),
-        "value[1].data.value：str 的长度应 <= 255",
+        "value[1].data.value：最多只能有 255 个字符",
     ),
     "not a date": (
         _record((2003, "MADE", "31.1.2026")),
@@ -85,15 +85,15 @@ REFUSED = {
     ),
     "format": (
         _value(data={"format": "base64", "value": "eA=="}),
-        "value[0].data.format：不是允许的取值:'base64'",
+        'value[0].data.format：应为以下之一:"string"',
     ),
     "no handle": (_without("handle"), "缺少必要的请求参数: handle"),
     "no templateVersion": (_without("templateVersion"), "缺少必要的请求参数: templateVersion"),
     "no value": (_without("value"), "缺少必要的请求参数: value"),
-    "no index": (_value(index=None), "value[0].index：类型应为 int,实际为 null"),
+    "no index": (_value(index=None), "value[0].index：应为整数,而不是空值(null)"),
     "index of 12 digits": (
         _value(index=123456789012),
-        "value[0].index：int 应 <= 2147483647",
+        "value[0].index：应为不大于 2147483647 的整数",
     ),
     "unknown template": (
         _record(templateVersion="9.9"),
@@ -103,7 +103,7 @@ REFUSED = {
     "no suffix": (_record(handle=PREFIX), "handle：标识的形式应为“前缀/后缀”"),
     "long handle": (
         _record(handle=f"{PREFIX}/{'x' * 250}"),
-        "handle：str 的长度应 <= 255",
+        "handle：最多只能有 255 个字符",
     ),
     "prefix handle": (_record(handle=f"0.NA/{PREFIX}"), "handle：前缀标识不是对象的标识"),
     "template's own": (
@@ -130,7 +130,8 @@ async def test_a_record_that_breaks_a_rule_is_refused_with_the_reason(
     [
         (b"", "请求体为空"),
         (b'{"handle": "\xff"}', "请求体不是 UTF-8 编码"),
-        (b"[1]", "类型应为 object,实际为 array"),
+        (b"[1]", "应为对象,而不是列表"),
+        (b"{", "请求体不是有效的 JSON:内容不完整"),
         (b'{"handle": "a\\u0000b"}', "handle：含有 U+0000 字符;此类数据请以 base64 提交"),
         (b"[" * 100_000, "请求体嵌套过深"),
         (b" " * (1 << 20) + b"{}", "请求体超过 1048576 字节"),

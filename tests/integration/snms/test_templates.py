@@ -99,6 +99,65 @@ async def test_a_change_adds_and_disables_items_and_leaves_the_others(client: Cl
     await client.must("PUT", DATA, record(f"{PREFIX}/A", "1.0", (2000, "NAME", "y")))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            [_item("POWER", "功率", state=1, metadata={"minLength": 3, "maxLength": 2})],
+            "items[0].metadata.minLength：大于 maxLength",
+        ),
+        ([_item("HS_X", "功率", state=1)], "items[0].idType：以 HS_ 开头的类型为 Handle 系统保留"),
+        (
+            [NOTE | {"state": 1}, _item("POWER", "功率", state=1, idIndex=2000)],
+            "items[1].idIndex：index 与索引 2000 的属性相同",
+        ),
+        ([_item("NAME", "型号", state=1)], "items[0].idType：type 与索引 2000 的属性相同"),
+        ([_item("POWER", "名称", state=1)], "items[0].name：name 与索引 2000 的属性相同"),
+        (
+            [_item("A", "甲", state=1), _item("B", "甲", state=1)],
+            "items[1].name：name 已在 items[0] 出现",
+        ),
+        (
+            [NAME | {"state": 1}, NAME | {"state": 0}],
+            "items[1].idIndex：index 已在 items[0] 出现",
+        ),
+    ],
+)
+async def test_a_change_that_is_refused_names_the_item_that_was_sent(
+    client: Client, changes: list[dict[str, Any]], message: str
+) -> None:
+    await client.must("POST", V5, _template(NAME, NOTE))
+    assert await client.refused("PUT", V5, _template(*changes)) == message
+
+
+async def test_names_of_two_items_may_change_places(client: Client) -> None:
+    await client.must("POST", V5, _template(NAME, NOTE))
+    swapped = [
+        NAME | {"idIndex": 2000, "state": 1, "name": NOTE["name"]},
+        NOTE | {"idIndex": 2001, "state": 1, "name": NAME["name"]},
+    ]
+    await client.must("PUT", V5, _template(*swapped))
+    shown = (await _shown(client))["items"]
+    assert [item["name"] for item in shown] == [NOTE["name"], NAME["name"]]
+
+
+async def test_the_newest_published_version_is_shown_changed_and_registered_by(
+    client: Client,
+) -> None:
+    await client.must("POST", V5, _template(NAME, description="first"))
+    await client.must("PUT", V5, _template(NOTE | {"state": 1}, description="second"))
+    node = client.node
+    path, reason = f"/templates/{PREFIX}/1.0/2/withdraw", {"reason": "wrong"}
+    status, withdrawn, _ = await node.call("POST", path, node.operator, reason)
+    assert status == 200, withdrawn
+    assert (await _shown(client))["description"] == "first"
+    await client.must("POST", DATA, record(f"{PREFIX}/A", "1.0", (2000, "NAME", "x")))
+    assert "已存在" in await client.refused("POST", V5, _template(NAME))
+    await client.must("PUT", V5, _template(description="third"))
+    assert (await _shown(client))["description"] == "third"
+    assert len((await _shown(client))["items"]) == 1
+
+
 async def test_a_change_without_items_changes_what_the_template_says_of_itself(
     client: Client,
 ) -> None:
@@ -146,7 +205,10 @@ async def test_changes_at_once_lose_nothing(client: Client) -> None:
 
 REFUSED = {
     "no items": (_template(), "items：没有启用的模板属性"),
-    "index below 2000": (_template(NAME | {"idIndex": 1999}), "items[0].idIndex：int 应 >= 2000"),
+    "index below 2000": (
+        _template(NAME | {"idIndex": 1999}),
+        "items[0].idIndex：应为不小于 2000 的整数",
+    ),
     "index twice": (
         _template(NAME, NOTE | {"idIndex": 2000}),
         "items[1].idIndex：index 已在 items[0] 出现",
@@ -165,7 +227,7 @@ REFUSED = {
     ),
     "not string": (
         _template(NAME | {"metadata": {"type": "String", "minLength": 1, "maxLength": 2}}),
-        "items[0].metadata.type：不是允许的取值:'String'",
+        'items[0].metadata.type：应为以下之一:"string"',
     ),
     "no maxLength": (
         _template(NAME | {"metadata": {"minLength": 1}}),
@@ -173,7 +235,7 @@ REFUSED = {
     ),
     "lengths": (
         _template(NAME | {"metadata": {"minLength": 3, "maxLength": 2}}),
-        "items[0].metadata.minLength：大于 max_length",
+        "items[0].metadata.minLength：大于 maxLength",
     ),
     "industry": (
         _template(NAME, industryTrade="999"),
@@ -181,11 +243,11 @@ REFUSED = {
     ),
     "category": (
         _template(NAME, industryCategory="Z"),
-        "industryCategory：str 应符合格式 '^[A-T]$'",
+        "industryCategory：应符合格式 ^[A-T]$",
     ),
-    "type": (_template(NAME, type=3), "type：不是允许的取值:3"),
+    "type": (_template(NAME, type=3), "type：应为以下之一:1, 2"),
     "version": (_template(NAME, version="a/b"), "version：名称中不能有斜杠"),
-    "long version": (_template(NAME, version="x" * 129), "version：str 的长度应 <= 128"),
+    "long version": (_template(NAME, version="x" * 129), "version：最多只能有 128 个字符"),
     "prefix": (
         _template(NAME, prefix="88"),
         "prefix：前缀由 2 到 8 段不超过 9 位的十进制数组成,以点分隔",
