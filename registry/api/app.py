@@ -29,6 +29,7 @@ from registry.api import (
     numbers,
     openapi,
     outbox,
+    parameters,
     prefixes,
     problems,
     proxies,
@@ -36,6 +37,7 @@ from registry.api import (
     relations,
     sites,
     snms,
+    snms_answers,
     snms_batches,
     snms_templates,
     snms_users,
@@ -79,7 +81,7 @@ def make_app(registry: Registry, trusted: Networks = ()) -> web.Application:
         busy.add_places(app)
     writers = app[identifiers.GROUPS] = Groups(registry)
     app.on_cleanup.append(lambda _: writers.close())
-    app.on_response_prepare.extend((_name_request, _close_if_late))
+    app.on_response_prepare.extend((_name_request, _close_if_late, _keep_apart))
     for resource in (
         accounts,
         enterprises,
@@ -192,6 +194,12 @@ async def _close_if_late(request: web.Request, response: web.StreamResponse) -> 
         response.headers["Connection"] = "close"
 
 
+async def _keep_apart(request: web.Request, response: web.StreamResponse) -> None:
+    """Keep answers to those who say who they are out of caches: they may be for them alone."""
+    if "Authorization" in request.headers:
+        response.headers.setdefault("Cache-Control", "no-store")
+
+
 @web.middleware
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn errors into problem+json."""
@@ -210,11 +218,15 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         return problems.of_error(broken, request, _id_of(request))
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
+        if request.path.startswith(snms.PATHS):
+            return snms_answers.no_call(405, allow=allowed)
         detail = f"{request.method} is not one of {allowed}"
         return problems.of_status(405, detail, request, _id_of(request), allow=allowed)
     except web.HTTPException as error:
         if error.status < 400:
             raise
+        if isinstance(error, web.HTTPNotFound) and request.path.startswith(snms.PATHS):
+            return snms_answers.no_call(404)
         return problems.of_status(error.status, error.reason, request, _id_of(request))
     except Exception:
         log.exception("request_failed", request_id=_id_of(request), path=request.rel_url.raw_path)
@@ -224,10 +236,10 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def _unambiguous(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse a target of the registry API that two readers could take for two things.
+    """Refuse a target of the registry API that is read as something else than it says.
 
     aiohttp leaves in a path what is not UTF-8 or no escape as it is, and takes the first of two
-    parameters of one name.
+    parameters of one name; a parameter that nobody reads would change nothing.
     """
     if request.path.startswith(API):
         path = unquote(request.rel_url.raw_path)
@@ -239,6 +251,7 @@ async def _unambiguous(request: web.Request, handler: Handler) -> web.StreamResp
         if len(set(request.query)) < len(request.query):
             twice = next(name for name in request.query if len(request.query.getall(name)) > 1)
             raise MalformedRequest("given twice", field=twice)
+        parameters.check(request)
     return await handler(request)
 
 

@@ -84,7 +84,7 @@ def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
     }
     if not operation.bearer:
         result["security"] = []
-    if operation.request is not None or operation.request_media != ("application/json",):
+    if _has_body(operation):
         schema = schema_of.get(operation.request, {})
         result["requestBody"] = {
             "required": not operation.request_optional,
@@ -98,18 +98,26 @@ def _operation(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any
         result["responses"][str(status)] = _answer(answer, schema_of)
     if not operation.problems:
         return result
-    refused = {
-        *_ALWAYS_REFUSED,
-        *operation.refused,
-        *(_WITH_BODY if "requestBody" in result else ()),
-        *((422,) if idempotency.HEADER in names else ()),
-    }
-    for status in sorted(refused):
+    for status in sorted(refusals(operation)):
         result["responses"][str(status)] = {
             "description": HTTPStatus(status).phrase,
             "content": {"application/problem+json": {"schema": schema_of[problems.Problem]}},
         }
     return result
+
+
+def _has_body(operation: Operation) -> bool:
+    return operation.request is not None or operation.request_media != ("application/json",)
+
+
+def refusals(operation: Operation) -> set[int]:
+    """Return the statuses of the refusals of an operation."""
+    return {
+        *_ALWAYS_REFUSED,
+        *operation.refused,
+        *(_WITH_BODY if _has_body(operation) else ()),
+        *((422,) if idempotency.HEADER in operation.parameters else ()),
+    }
 
 
 def _answer(answer: Answers, schema_of: dict[Any, Any]) -> dict[str, Any]:

@@ -138,6 +138,13 @@ def failed_template(error: IdnodeError) -> web.Response:
     return failed(error)
 
 
+def no_call(http: int, *, allow: str | None = None) -> web.Response:
+    """Answer to what is no call of this API. allow: the methods of those of its path."""
+    message = "接口不存在" if allow is None else f"请求方法不支持，可用方法: {allow}"
+    headers = {} if allow is None else {"Allow": allow}
+    return _answer(Status.REFUSED, message, None, HTTPStatus(http), headers)
+
+
 def broken() -> web.Response:
     """Answer to what failed in a way that was not foreseen."""
     return _answer(Status.INTERNAL_ERROR, _INTERNAL_ERROR, None, HTTPStatus.OK, {})

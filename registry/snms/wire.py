@@ -18,6 +18,9 @@ MAX_HANDLE, MAX_VERSION, MAX_TYPE, MAX_VALUE = 255, 128, 128, 255
 
 MAX_AUTH = 255
 
+MAX_ACCOUNT, MAX_GIVEN_PASSWORD = 64, 1024
+"""Characters of the name of an account, and of a password as it is sent when one signs in."""
+
 Handle = Annotated[str, Meta(min_length=1, max_length=MAX_HANDLE)]
 
 
@@ -26,10 +29,13 @@ class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class SnmsCredentials(Wire, frozen=True):
-    """Who wants a token; the password is plain or hashed, as the path says."""
+    """Who wants a token; the password is plain or hashed, as the path says.
 
-    username: Annotated[str, Meta(max_length=50)]
-    password: Annotated[str, Meta(max_length=64)]
+    There is room for those of administrators, which may be longer than those of applications.
+    """
+
+    username: Annotated[str, Meta(max_length=MAX_ACCOUNT)]
+    password: Annotated[str, Meta(max_length=MAX_GIVEN_PASSWORD)]
 
 
 class SnmsData(Wire, frozen=True):

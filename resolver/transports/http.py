@@ -97,7 +97,7 @@ def add_routes(
                 if private is not None and error.http_status == _WHO_ASKS:
                     response = await private.refuse(request, error)
                 else:
-                    response = _failure(request, error)
+                    response = _apart(request, _failure(request, error))
             took = perf_counter() - started
             result = RESULTS.get(code, "error")
             resolver.row.add("idnode_resolutions", "http", result)

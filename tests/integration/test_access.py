@@ -269,6 +269,18 @@ async def test_caches_keep_the_audiences_apart(town: Town) -> None:
             assert ("no-store" in answer.headers.get("Cache-Control", "")) == (auth is not None)
 
 
+async def test_nobody_keeps_what_is_refused_to_who_says_who_he_is(town: Town) -> None:
+    for path in ("/api/handles", "/resolve"):
+        for suffix, status in (("GONE", 404), ("%ff", 400)):
+            target = f"{path}/{town.owner.prefix}/{suffix}"
+            asked = [
+                await town.front.ask("GET", target, None, auth, Accept="application/json")
+                for auth in (None, bearer(town.friend.key))
+            ]
+            assert [one.status for one in asked] == [status, status]
+            assert [one.headers.get("Cache-Control") for one in asked] == [None, "no-store"]
+
+
 async def test_over_plain_http_no_secret_shows_more_but_a_token_does(town: Town) -> None:
     await _register(town)
     path = f"/api/handles/{town.owner.prefix}/SN-1"

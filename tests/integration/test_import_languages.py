@@ -97,7 +97,13 @@ async def test_a_line_of_ndjson_that_is_no_row_names_its_member_in_both_language
             "not JSON: at byte 26: a comma before the end of an object",
             "不是有效的 JSON:第 26 字节处对象末尾多了逗号",
         ),
-        (b"[" * 5000, "", "the line is nested too deeply", "该行嵌套过深"),
+        (b"[" * 5000, "", "must be an object, not a list", "应为对象,而不是列表"),
+        (
+            b'{"suffix":"A","values":' + b"[" * 5000,
+            "",
+            "the line is nested too deeply",
+            "该行嵌套过深",
+        ),
     ]
     data = b"\n".join(line for line, *_ in wanted)
     record = await imported(node, key, data, f"?format=ndjson&prefix={prefix}")

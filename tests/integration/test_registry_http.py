@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+import uuid
 
 import asyncpg
 import pytest
@@ -47,6 +49,69 @@ async def test_what_the_http_server_refuses_is_a_problem_too(node: Node) -> None
     status, problem, response = await node.call("PUT", "/prefixes", node.operator, {})
     assert (status, problem["status"]) == (405, 405)
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+async def test_no_operation_takes_a_parameter_that_the_document_does_not_tell_of(
+    node: Node,
+) -> None:
+    document = await (await node.client.get("/openapi.json")).json()
+    passed, asked = [], 0
+    for path, operations in document["paths"].items():
+        if not path.startswith("/api/v1/"):
+            continue
+        for method, operation in operations.items():
+            target = re.sub(r"\{\w+\}", str(uuid.UUID(int=7)), path).removeprefix("/api/v1")
+            status, problem, _ = await node.call(method, f"{target}?zz=1", node.operator)
+            refusal = problem and (problem.get("field"), problem.get("rule"))
+            if refusal != ("zz", "unknown_field") or str(status) not in operation["responses"]:
+                passed.append((method, path, status, problem))
+            asked += 1
+    assert asked > 90
+    assert not passed, "taken, or refused with a status that is not in the document"
+
+
+async def test_an_unknown_parameter_is_told_with_those_that_there_are(node: Node) -> None:
+    for language, listed, none in (
+        ("en", 'unknown parameter; there are "cursor", "limit"', "there are no parameters here"),
+        ("zh", '未知参数,可用参数:"cursor", "limit"', "此处没有可用的参数"),
+    ):
+        for path, said in (("/reserved-numbers", listed), ("/me", none)):
+            _, problem, _ = await node.call(
+                "GET", f"{path}?status=x", node.operator, Accept_Language=language
+            )
+            assert (problem["detail"], problem["field"]) == (said, "status")
+
+
+async def test_answers_to_who_says_who_he_is_are_kept_by_nobody(node: Node) -> None:
+    for path in ("/me", "/prefixes/88.118.1", "/nothing", "/reserved-numbers?limit=0"):
+        _, _, response = await node.call("GET", path, node.operator)
+        assert response.headers["Cache-Control"] == "no-store", path
+    _, _, response = await node.call("GET", "/me")
+    assert "Cache-Control" not in response.headers
+
+
+async def test_every_problem_names_a_rule(node: Node) -> None:
+    for method, path, body, status, rule in (
+        ("GET", "/nothing", None, 404, "not_found"),
+        ("GET", "/prefixes/88.118.1", None, 404, "not_found"),
+        ("PUT", "/prefixes", {}, 405, "method_not_allowed"),
+        ("POST", "/prefixes", {}, 422, "required"),
+        ("POST", "/prefixes", {"enterprise_id": "x", "hosting": "hosted"}, 422, "format"),
+        (
+            "POST",
+            "/prefixes",
+            {"enterprise_id": str(uuid.UUID(int=7)), "hosting": "x"},
+            422,
+            "enum",
+        ),
+        ("POST", "/prefixes", b"{", 400, "json"),
+        ("POST", "/prefixes", b"", 400, "malformed_request"),
+        ("GET", "/prefixes?limit=0", None, 400, "malformed_request"),
+    ):
+        got, problem, _ = await node.call(method, path, node.operator, body)
+        assert (got, problem["rule"]) == (status, rule), (path, problem)
+    got, problem, _ = await node.call("GET", "/me")
+    assert (got, problem["rule"]) == (401, "authentication_needed")
 
 
 async def test_a_sane_request_id_comes_back_and_another_is_replaced(node: Node) -> None:

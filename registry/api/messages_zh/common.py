@@ -42,4 +42,6 @@ SENTENCES = {
     "holds a character that turns the direction of text": "含有改变文字方向的字符",
     "null is no value: leave the parameter out": "null 不是取值:请省略该参数",
     "given twice": "重复给出",
+    "there are no parameters here": "此处没有可用的参数",
+    "unknown parameter; there are {}": "未知参数,可用参数:{}",
 }

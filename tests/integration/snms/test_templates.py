@@ -282,6 +282,20 @@ async def test_a_change_says_the_state_of_each_item(client: Client) -> None:
 async def test_version_3_has_no_put(client: Client) -> None:
     async with client.node.client.put(V3, json=_template(NAME)) as response:
         assert response.status == 405
+        assert response.headers["Allow"] == "DELETE, GET, POST"
+        assert await response.json() == {
+            "message": "请求方法不支持，可用方法: DELETE, GET, POST",
+            "status": -2,
+            "data": None,
+        }
+
+
+@pytest.mark.parametrize(
+    "path", ["/identity/tokens", "/identityv2/data/all", "/snms/api/v4/template"]
+)
+async def test_what_is_no_call_is_told_in_the_form_of_this_api(client: Client, path: str) -> None:
+    http, answer = await client.ask("GET", path)
+    assert (http, answer) == (404, {"message": "接口不存在", "status": -2, "data": None})
 
 
 async def test_a_query_names_prefix_and_version(client: Client) -> None:

@@ -112,6 +112,22 @@ async def test_an_administrator_signs_in_until_the_password_changes(
     await again.refused("GET", DETAIL, status=NOT_SIGNED_IN)
 
 
+async def test_an_administrator_with_a_long_name_and_password_signs_in(
+    node: Node, works: tuple[str, str]
+) -> None:
+    name, password = "li.na." * 10 + "zhou", "quiet heron 47 over the lock " * 4
+    assert (len(name), len(password)) == (64, 116)
+    account = {
+        "name": name,
+        "role": "administrator",
+        "enterprise_id": works[0],
+        "password": password,
+    }
+    status, made, _ = await node.call("POST", "/accounts", node.operator, account)
+    assert status == 201, made
+    await (await Client(node).sign_in(name, password)).refused("GET", DETAIL)
+
+
 async def test_people_of_the_node_have_no_business_here(node: Node) -> None:
     account = {"name": "wang.fang", "role": "operator", "password": support.PASSWORD}
     status, _, _ = await node.call("POST", "/accounts", node.operator, account)
