@@ -208,9 +208,7 @@ def _merged(
         key = change.id_index, fold(change.id_type)
         at = where.setdefault(key, len(where))
         if at in sent:
-            raise InvalidValue(
-                f"the index stands at items[{sent[at]}] already", field=f"items[{place}].index"
-            )
+            raise _stands(sent[at], "index", place)
         merged[key] = _item(change, merged.get(key))
         sent[at] = place
     items = list(merged.values())
@@ -228,14 +226,18 @@ def _check_apart(items: Sequence[Item], sent: Mapping[int, int]) -> None:
             first = seen.setdefault((field, value), at)
             if first == at:
                 continue
-            place = f"items[{sent[at]}].{field}"
             if first in sent:
-                raise InvalidValue(
-                    f"the {field} stands at items[{sent[first]}] already", field=place
-                )
+                raise _stands(sent[first], field, sent[at])
             raise InvalidValue(
-                f"the {field} is that of index {items[first].index} already", field=place
+                f"the {field} is that of index {items[first].index} already",
+                field=f"items[{sent[at]}].{field}",
             )
+
+
+def _stands(first: int, field: str, place: int) -> InvalidValue:
+    return InvalidValue(
+        f"the {field} stands at items[{first}] already", field=f"items[{place}].{field}"
+    )
 
 
 _ITEM = re.compile(r"items\[(\d+)\]")
