@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from protocol.errors import InvalidValue
+from registry.enterprises.codes import check_industry
 from registry.metrics import RESULTS
 from registry.principals import STAFF
 from registry.schema import (
@@ -61,8 +62,8 @@ class Wanted:
 
     start, end: the time, of which the hours that it touches count. per: "hour", "day" (of China)
     or "total". by: "prefix", "enterprise", "industry", or None for all together. prefix,
-    enterprise_id, industry: of these alone. after: the time and the group of the last row before.
-    limit: rows at most.
+    enterprise_id: of these alone. industry: of it and all in it. after: the time and the group of
+    the last row before. limit: rows at most.
     """
 
     start: datetime.datetime | None = None
@@ -162,7 +163,8 @@ async def _rows(
     if wanted.prefix is not None:
         query = query.where(counted.c.prefix == wanted.prefix)
     if wanted.industry is not None:
-        query = query.where(enterprises.c.industry == wanted.industry)
+        code = check_industry(wanted.industry)
+        query = query.where(enterprises.c.industry.startswith(code))
     if owner is not None:
         query = query.where(prefixes.c.enterprise_id == owner)
     rows = query.subquery()

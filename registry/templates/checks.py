@@ -10,6 +10,7 @@ from protocol import json_api
 from protocol.errors import IdnodeError, InvalidValue
 from protocol.identifier import check_prefix, fold
 from protocol.values import check_values
+from registry.enterprises.codes import industries
 from registry.services import check_text
 from registry.templates.definition import (
     Data,
@@ -79,6 +80,9 @@ def _check_industry(industry: Industry) -> None:
             raise InvalidValue(f"needs the {above} too", field=f"industry.{name}")
         if not code.startswith(start):
             raise InvalidValue(f"does not begin with the {above}", field=f"industry.{name}")
+        full = industry.category + code
+        if full not in industries():
+            raise InvalidValue(f"{full} is not a code of GB/T 4754-2017", field=f"industry.{name}")
 
 
 def _check_item(item: Item) -> None:

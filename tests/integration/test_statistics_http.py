@@ -114,7 +114,20 @@ async def test_groups(world: World) -> None:
         (world.prefixes[1], "Works 2", 400, 4),
         (world.prefixes[2], "Works 3", 4000, 4),
     ]
-    assert await world.rows(f"{path}&industry=C3441", "found") == [(440,)]
+    for industry, found in (
+        ("C3441", 440),
+        ("3441", 440),
+        ("C34", 440),
+        ("C27", 4000),
+        ("C", 4440),
+    ):
+        assert await world.rows(f"{path}&industry={industry}", "found") == [(found,)], industry
+    assert await world.rows(f"{path}&industry=A", "found") == []
+    for industry in ("C3", "C9", "Z", "c34", "C34%25", "_", "9999"):
+        for what in ("resolutions", "registrations", "identifiers"):
+            status, problem = await world.get(f"{what}?industry={industry}")
+            assert (status, problem["field"]) == (422, "industry"), (what, industry)
+            assert "GB/T 4754-2017" in problem["detail"]
     assert await world.rows(f"{path}&enterprise_id={world.enterprises[2]}", "found") == [(4000,)]
 
 

@@ -332,6 +332,7 @@ async def test_bodies_that_say_too_much_or_nonsense_are_refused_with_the_field(
         ({"items": [item(2000, "X", pattern="(" * 2)]}, "items[0].data.pattern"),
         ({"items": [{**PUMP[0], "owner": "me"}]}, "items[0].owner"),
         ({"industry": {"category": "Z"}}, "industry.category"),
+        ({"industry": {"category": "A", "division": "34"}}, "industry.division"),
     ):
         status, problem, _ = await node.call("POST", "/templates", key, {**good, **change})
         assert status in (400, 422), (change, status, problem)

@@ -223,6 +223,18 @@ def _definition(*items: dict[str, Any], **more: Any) -> Definition:
             {"industry": {"category": "C", "division": "34", "group": "351"}},
             "industry.group",
         ),
+        ([_ITEM], {"industry": {"category": "A", "division": "34"}}, "industry.division"),
+        ([_ITEM], {"industry": {"category": "C", "division": "99"}}, "industry.division"),
+        (
+            [_ITEM],
+            {"industry": {"category": "C", "division": "34", "group": "340"}},
+            "industry.group",
+        ),
+        (
+            [_ITEM],
+            {"industry": {"category": "C", "division": "34", "group": "344", "class": "3440"}},
+            "industry.class",
+        ),
         ([_ITEM], {"description": "a\u202eb"}, "description"),
     ],
 )

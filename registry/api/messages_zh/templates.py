@@ -25,6 +25,7 @@ SENTENCES = {
         "索引 {} 在先前版本中属于 {},请换用其他索引"
     ),
     "needs the {} too": "还需要填写{}",
+    "{} is not a code of GB/T 4754-2017": "{} 不是 GB/T 4754-2017 的行业代码",
     "does not begin with the {}": "须以{}的代码开头",
     "types that begin with HS_ are the Handle System's own": "以 HS_ 开头的类型为 Handle 系统保留",
     "more than max_length": "大于 max_length",

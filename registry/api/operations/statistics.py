@@ -28,7 +28,9 @@ PARAMETERS = {
     "counted_enterprise": Parameter(
         "query", "Of this enterprise alone", UUID, name="enterprise_id"
     ),
-    "of_industry": Parameter("query", "Of this industry alone", name="industry"),
+    "of_industry": Parameter(
+        "query", "Of this industry (GB/T 4754-2017) and what it holds, such as C34", name="industry"
+    ),
     "top_kind": Parameter(
         "query",
         "Identifiers that were found, or names that were asked for and are not there",

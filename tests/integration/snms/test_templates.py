@@ -241,6 +241,14 @@ REFUSED = {
         _template(NAME, industryTrade="999"),
         "industryTrade：须以大类的代码开头",
     ),
+    "industry of another category": (
+        _template(NAME, industryCategory="A"),
+        "industrySpecific：A34 不是 GB/T 4754-2017 的行业代码",
+    ),
+    "no such industry": (
+        _template(NAME, industrySubclass="3440"),
+        "industrySubclass：C3440 不是 GB/T 4754-2017 的行业代码",
+    ),
     "category": (
         _template(NAME, industryCategory="Z"),
         "industryCategory：应符合格式 ^[A-T]$",
