@@ -238,6 +238,66 @@ async def test_what_is_deleted_while_it_is_named_leaves_no_relation(
     await sql.close()
 
 
+@pytest.mark.parametrize("what", ["member", "member with values", "range"])
+async def test_a_member_of_a_range_that_is_deleted_while_it_is_named_leaves_no_relation(
+    node: Node, works: Works, database: Database, what: str
+) -> None:
+    """A member has no row of its own to wait for."""
+    other = await Works.make(node, 2)
+    await works.register("a")
+    place = {"prefix": other.prefix, "first": "M1", "last": "M9", "values": []}
+    status, made, _ = await node.call("POST", "/ranges", other.key, place)
+    assert status == 201, made
+    if what == "member with values":
+        await other.register("M7")
+    target = other.name("M7")
+    path = f"/ranges/{other.prefix}/{made['id']}" if what == "range" else f"/identifiers/{target}"
+    sql = await asyncpg.connect(database.url)
+    await sql.execute("SELECT pg_advisory_lock(hashtext('idnode relations'), hashtext('part-of'))")
+    stating = asyncio.ensure_future(works.state("a", "part-of", target))
+    await _waiting(sql, 1)
+    deleting = asyncio.ensure_future(node.call("DELETE", path, other.key))
+    async with asyncio.timeout(20):
+        while not (deleting.done() or await _blocked(database)):
+            await asyncio.sleep(0.01)
+    await sql.execute("SELECT pg_advisory_unlock_all()")
+    assert (await stating)[0] == 201
+    assert (await deleting)[0] == 204
+    assert await works.items("a", "relations") == [], "what is not there has no relation"
+    assert len(await works.items("a", "relations/history")) == 1
+    await sql.close()
+
+
+@pytest.mark.parametrize("what", ["member", "range"])
+async def test_a_member_that_is_being_deleted_is_not_related(
+    node: Node, works: Works, database: Database, what: str
+) -> None:
+    await works.register("a")
+    place = {"prefix": works.prefix, "first": "M1", "last": "M9", "values": []}
+    assert (await node.call("POST", "/ranges", works.key, place))[0] == 201
+    sql = await asyncpg.connect(database.url)
+    transaction = sql.transaction()
+    await transaction.start()
+    if what == "range":
+        await sql.execute("DELETE FROM ranges")
+    else:
+        await sql.execute(
+            "INSERT INTO identifiers (prefix, suffix_key, suffix, values)"
+            " VALUES ($1, 'M7', 'M7', '[]')",
+            works.prefix,
+        )
+        await sql.execute("DELETE FROM identifiers WHERE suffix_key = 'M7'")
+    stating = asyncio.ensure_future(works.state("a", "part-of", "M7"))
+    async with asyncio.timeout(20):
+        while not (stating.done() or await _blocked(database)):
+            await asyncio.sleep(0.01)
+    await transaction.commit()
+    status, problem = await stating
+    assert (status, problem["field"]) == (422, "target"), problem
+    assert (await works.state("a", "part-of", "M8"))[0] == (422 if what == "range" else 201)
+    await sql.close()
+
+
 async def _blocked(database: Database) -> bool:
     """Whether a statement waits for a row that another transaction has."""
     sql = await asyncpg.connect(database.url)
