@@ -29,9 +29,11 @@ def name(kind: type[IntEnum], number: int) -> str:
         return str(number)
 
 
-def describe_step(step: Step) -> dict[str, Any]:
-    """Return a step as JSON."""
+def describe_step(step: Step, at: float | None = None) -> dict[str, Any]:
+    """Return a step as JSON. at: seconds since the first one."""
     shown: dict[str, Any] = {"event": step.event, "server": str(step.endpoint)}
+    if at is not None:
+        shown["at"] = round(at, 6)
     if step.endpoint.transport == "udp" and step.event in ("send", "receive", "ignore", "wait"):
         shown["attempt"] = step.attempt
     if step.size:
@@ -134,8 +136,11 @@ _WORDS = {
 }
 
 
-def as_text(step: Step) -> str:
-    """Return a step as lines for a person. What servers say is not made safe to print here."""
+def as_text(step: Step, at: float | None = None) -> str:
+    """Return a step as lines for a person. What servers say is not made safe to print here.
+
+    at: seconds since the first one.
+    """
     shown = describe_step(step)
     head = [_WORDS[shown.pop("event")], shown.pop("server")]
     for key in ("attempt", "bytes", "datagrams"):
@@ -144,6 +149,8 @@ def as_text(step: Step) -> str:
     if "detail" in shown:
         head.append(f"to {shown['detail']}" if step.event == "refer" else shown["detail"])
         del shown["detail"]
+    if at is not None:
+        head.append(f"after {at:.3f} s")
     message = shown.pop("message", {})
     return "\n".join(["  ".join(head), *_lines(message | shown, "    ")])
 

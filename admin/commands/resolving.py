@@ -7,6 +7,7 @@ import secrets
 import time
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ from protocol.values import MAX_INDEX
 from resolver.client.exchange import Asking
 from resolver.client.resolving import resolve as resolve_at
 from resolver.client.steps import Endpoint, Step, Transport
+from resolver.recursion.once import walk_once
+from resolver.recursion.places import Place, read_root
 
 DEFAULT: Transport = "http"
 
@@ -52,9 +55,14 @@ def _transport_options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.IntRange(1, MAX_INDEX),
     help="Only the value with this index; may be repeated.",
 )
-@click.option("--trace", is_flag=True, help="Print each server asked and each message, decoded.")
+@click.option(
+    "--trace",
+    is_flag=True,
+    help="Print each server asked and each message, decoded; with --recursion-root also the way"
+    " from the root to the node that has it.",
+)
 @json_option
-@settings_options("bind", "http_port", "handle_port")
+@settings_options("bind", "http_port", "handle_port", "recursion_root")
 def resolve(
     settings: Settings,
     read_settings: Callable[[], Settings],
@@ -82,25 +90,54 @@ def resolve(
         )
     except IdnodeError as error:
         raise click.UsageError(f"{error.field}: {error.detail}") from error
-    seen: list[dict[str, Any]] = []
-
-    def watch(step: Step) -> None:
-        if trace and as_json:
-            seen.append(describe_step(step))
-        elif trace:
-            click.echo("\n".join(map(_safe, as_text(step).split("\n"))))
-
+    seen = _Seen(trace, as_json)
     try:
-        answer = asyncio.run(resolve_at(asking, endpoint, url=url, watch=watch))
+        answer = asyncio.run(resolve_at(asking, endpoint, url=url, watch=seen.watch))
     except IdnodeError as error:
-        if seen:
-            show({"trace": seen}, "", as_json=True)
+        if seen.steps:
+            show({"trace": seen.steps}, "", as_json=True)
         raise _failure(error) from error
     body = answer.to_json()
     text = _table(body, identifier)
-    show(body | {"trace": seen} if seen else body, text, as_json=as_json)
+    if seen.steps:
+        body["trace"] = seen.steps
+    if trace and settings.recursion_root is not None:
+        body["walk"] = _walk(asking.identifier, read_root(settings.recursion_root), as_json)
+    show(body, text, as_json=as_json)
     if answer.code != ResponseCode.SUCCESS:
         raise click.exceptions.Exit(1)
+
+
+@dataclass
+class _Seen:
+    """Prints steps, or keeps them for JSON, with the seconds since the first one."""
+
+    wanted: bool
+    as_json: bool
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def watch(self, step: Step) -> None:
+        at = time.monotonic() - self.started
+        if self.wanted and self.as_json:
+            self.steps.append(describe_step(step, at))
+        elif self.wanted:
+            click.echo("\n".join(map(_safe, as_text(step, at).split("\n"))))
+
+
+def _walk(identifier: Identifier, root: Place, as_json: bool) -> dict[str, Any]:
+    """Walk from the root, print or return the steps, and what came of it."""
+    if not as_json:
+        click.echo(words("=== the way from the root", "=== 从根节点开始的路径"))
+    seen = _Seen(True, as_json)
+    try:
+        body = asyncio.run(walk_once(identifier, root, seen.watch)).to_json()
+        end = _table(body, str(identifier))
+    except IdnodeError as error:
+        body, end = {"message": error.detail}, _safe(error.detail)
+    if not as_json:
+        click.echo(end + "\n" + words("=== the answer of the server", "=== 服务器的应答"))
+    return body | {"trace": seen.steps}
 
 
 def _failure(error: IdnodeError) -> Failure:

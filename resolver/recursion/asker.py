@@ -15,7 +15,7 @@ from protocol.handle.header import OpFlag
 from protocol.handle.message import Message
 from resolver.client import tcp
 from resolver.client.exchange import REFERRALS, Answer, Asking, read_answer
-from resolver.client.steps import Endpoint, Transport, Watch, nobody
+from resolver.client.steps import Endpoint, Step, Transport, Watch, nobody
 from resolver.handle.elsewhere import read_address
 from resolver.recursion import udp
 from resolver.recursion.model import FINAL, Bounds, RecursionFailed
@@ -118,7 +118,10 @@ class Asker:
                 if isinstance(error, ProtocolError):
                     out.add(server)
                 continue
-            if answer.code in FINAL or answer.code in REFERRALS:
+            if answer.code in FINAL:
+                return answer
+            if answer.code in REFERRALS:
+                watch(Step("refer", endpoint, detail=_told(answer)))
                 return answer
             trouble = f"{server} answers {answer.code} {answer.detail}".rstrip()
             self.timing.failed(server)
@@ -138,6 +141,7 @@ class Asker:
         carry = self.network.udp if over_udp else self.network.tcp
         seconds = self.timing.wait(server) if over_udp else TCP_SECONDS
         started = self.clock()
+        watch(Step("ask", endpoint, detail=f"for {question.identifier}"))
         message = await carry(request, endpoint, seconds=seconds, watch=watch)
         self.timing.answered(server, self.clock() - started)
         further = server.endpoint("tcp") if over_udp and _may_be_too_long(message) else None
@@ -151,6 +155,12 @@ class Asker:
         )
         message = asking.message()
         return replace(message, header=replace(message.header, recursion_count=count + 1))
+
+
+def _told(answer: Answer) -> str:
+    """Return where a referral leads, for people: the types of what it says."""
+    types = dict.fromkeys(value.type for value in answer.values)
+    return f"{answer.code} {' '.join(types) or answer.handle}"
 
 
 def _may_be_too_long(message: Message) -> bool:

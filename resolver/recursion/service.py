@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic, time
@@ -17,7 +17,7 @@ from protocol.values import HandleValue
 from registry.metrics import Row
 from registry.networks import Networks, holds
 from resolver.client.exchange import Answer
-from resolver.client.steps import Step, Watch, nobody
+from resolver.client.steps import Step
 from resolver.handle.elsewhere import Address, read_address
 from resolver.recursion.asker import Asker, Network, real_network
 from resolver.recursion.cache import Entry, TimedCache
@@ -28,7 +28,7 @@ from resolver.recursion.model import (
     seconds_to_keep,
 )
 from resolver.recursion.places import Place
-from resolver.recursion.walk import Asked, Question, Walk
+from resolver.recursion.walk import Asked, Question, Steps, Walk, walked
 from resolver.referrals import Referral
 from resolver.site_asker import may_be_asked
 from resolver.transports.limits import Places, Shares, source_of
@@ -51,8 +51,6 @@ FAILURE_SECONDS = 5.0
 _PREFETCH_PART, _PREFETCH_HITS = 0.1, 3
 _PLACES_PART = 8  # of the room: the sites of prefixes
 _FAILURES_PART = 16
-
-Steps = Generator[Question, Answer, Asked | None]
 
 log = structlog.get_logger("idnode.recursion")
 
@@ -243,7 +241,7 @@ class Recursion:
         """Walk to the answer and keep it. Raises RecursionFailed."""
         try:
             async with asyncio.timeout(self.bounds.seconds):
-                asked = await self._walked(begin(identifier), count)
+                asked = await walked(begin(identifier), partial(self._ask, count))
         except TimeoutError:
             failure = RecursionFailed(
                 f"{identifier}: no answer in {self.bounds.seconds:g} s", "deadline"
@@ -254,21 +252,6 @@ class Recursion:
             return self._keep(identifier, asked)
         self._failed(identifier, failure)
         raise failure
-
-    async def _walked(self, walk: Steps, count: int, watch: Watch = nobody) -> Asked | None:
-        """Run a walk to its end. Raises RecursionFailed."""
-        try:
-            question = next(walk)
-            while True:
-                try:
-                    answer = await self._asker.ask(question, count, partial(self._seen, watch))
-                except RecursionFailed as error:
-                    question = walk.throw(error)
-                else:
-                    question = walk.send(answer)
-        except StopIteration as end:
-            found: Asked | None = end.value
-            return found
 
     def _keep(self, identifier: Identifier, asked: Asked | None) -> Found:
         code = ResponseCode.HANDLE_NOT_FOUND if asked is None else asked[0].code
@@ -323,10 +306,12 @@ class Recursion:
     def _dropped(self, reason: str) -> None:
         self._row.add("idnode_recursion_dropped", reason)
 
-    def _seen(self, watch: Watch, step: Step) -> None:
+    async def _ask(self, count: int, question: Question) -> Answer:
+        return await self._asker.ask(question, count, self._seen)
+
+    def _seen(self, step: Step) -> None:
         if step.event == "send":
             self._row.add("idnode_recursion_sent", step.endpoint.transport)
-        watch(step)
 
     def _aged(self, entry: Entry[Found]) -> Found:
         """Return an answer whose times to live are what is left of them."""

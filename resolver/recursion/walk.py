@@ -12,7 +12,7 @@ The sites of a prefix are remembered, so that the next of its identifiers is one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from protocol.errors import IdnodeError, PeerUnavailable, ResponseCode
@@ -44,6 +44,9 @@ class Question:
 
 Asked = tuple[Answer, Place]
 """An answer, and where it was given."""
+
+Steps = Generator[Question, Answer, Asked | None]
+"""A walk on its way."""
 
 
 @dataclass(slots=True)
@@ -224,3 +227,19 @@ def _services(
             yield Identifier.parse(name)
         except IdnodeError:
             continue  # no name of anything
+
+
+async def walked(walk: Steps, ask: Callable[[Question], Awaitable[Answer]]) -> Asked | None:
+    """Run a walk to its end. ask: returns what is said of a question, or raises RecursionFailed."""
+    try:
+        question = next(walk)
+        while True:
+            try:
+                answer = await ask(question)
+            except RecursionFailed as error:
+                question = walk.throw(error)
+            else:
+                question = walk.send(answer)
+    except StopIteration as end:
+        found: Asked | None = end.value
+        return found

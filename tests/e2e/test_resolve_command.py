@@ -55,6 +55,7 @@ def test_trace_shows_each_message_decoded(
     assert done.returncode == 0, done.stderr
     ask, sent, received = json.loads(done.stdout)["trace"]
     server = f"tcp://127.0.0.1:{ports['handle_port']}"
+    assert 0 <= ask.pop("at") <= sent["at"] <= received["at"]
     assert ask == {"event": "ask", "server": server, "detail": f"for {prefix}/SN-1"}
     assert (sent["event"], received["event"]) == ("send", "receive")
     question, answer = sent["message"], received["message"]
