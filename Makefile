@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PACKAGES := protocol registry resolver admin benchmarks
 TESTS ?=
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 FUZZ ?= 1000000
 
@@ -17,8 +18,8 @@ run: $(INSTALLED)  ## Start a node and a stub of the top-level node; Ctrl-C stop
 demo: $(INSTALLED)  ## Fill the running node with an example.
 	@$(BIN)/idnode demo
 
-test: $(INSTALLED)  ## Run all tests, the fast ones first; TESTS=tests/unit runs some.
-	$(BIN)/python -m pytest $(TESTS)
+test: $(INSTALLED)  ## Run all tests, the fast ones first; TESTS=tests/unit runs some, PARALLEL= one by one.
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 interop: $(INSTALLED)  ## Drive unmodified Handle clients against a node; needs a JDK and Maven.
 	INTEROP=required $(BIN)/python -m pytest tests/interop

@@ -1,4 +1,4 @@
-"""One PostgreSQL for the whole test run, one fresh database for each test that asks for it."""
+"""A PostgreSQL for each process of the test run, a fresh database for each test that wants it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ from registry.database import Database, migrate
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """URL of a server: IDNODE_TEST_DATABASE_URL, or an embedded one that ends with the run."""
+    """URL of a server: IDNODE_TEST_DATABASE_URL, or an embedded one that ends with the run.
+
+    POSTGRES_BINARIES: directory of the binaries of another PostgreSQL than the wheel's. Of tests
+    that run side by side, each process has a server of its own.
+    """
     given = os.environ.get("IDNODE_TEST_DATABASE_URL")
     if given:
         yield given
         return
     directory = Path(tempfile.mkdtemp(prefix="idnode-test-"))
-    server = EmbeddedPostgres(directory)
+    binaries = os.environ.get("POSTGRES_BINARIES")
+    server = EmbeddedPostgres(directory, binaries=Path(binaries) if binaries else None)
     try:
         yield server.start()
     finally:

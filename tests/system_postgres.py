@@ -9,10 +9,7 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-
-from admin.embedded import EmbeddedPostgres
 
 INSTALLED = Path("/usr/lib/postgresql")
 
@@ -30,17 +27,11 @@ def main() -> int:
         print(f"skipped: no PostgreSQL in {INSTALLED}")
         return 0
     print(f"integration tests on PostgreSQL {binaries.parent.name} of this system", flush=True)
-    with tempfile.TemporaryDirectory(prefix="idnode-system-") as name:
-        server = EmbeddedPostgres(Path(name), binaries=binaries)
-        url = server.start()
-        try:
-            return subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", "tests/integration", *sys.argv[1:]],
-                env={**os.environ, "IDNODE_TEST_DATABASE_URL": url},
-                check=False,
-            ).returncode
-        finally:
-            server.stop()
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/integration", *sys.argv[1:]],
+        env={**os.environ, "POSTGRES_BINARIES": str(binaries)},
+        check=False,
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -116,6 +116,18 @@ def _key(file: Path) -> tuple[Path, str]:
     return file, base64.b64encode(encode_public_key(key.public_key())).decode()
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["clients"] = CLIENTS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over from a process that ran a part of the tests what it tells at its end."""
+    CLIENTS.extend(getattr(node, "workeroutput", {}).get("clients", []))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for client in CLIENTS:
         terminalreporter.write_line(f"interop: {client}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +58,23 @@ def build(project: str, name: str, artifact: str, out: Path, *, optional: bool =
     for tool in ("java", "javac", "mvn"):
         if shutil.which(tool) is None:
             cannot(f"{project}: no {tool} here", optional=optional)
+    with _alone():
+        _compile(project, out, optional=optional)
+    (jar,) = (out / "dependency").glob(f"{artifact}-[0-9]*.jar")
+    return Program(
+        name, f"{out / 'classes'}{os.pathsep}{out / 'dependency'}{os.sep}*", client=jar.stem
+    )
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Wait for others that use Maven: its local repository is not made for two at a time."""
+    with (Path(tempfile.gettempdir()) / "idnode-interop-maven.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(project: str, out: Path, *, optional: bool) -> None:
     command = ["mvn", "--quiet", "--batch-mode", f"-Dout={out}", "compile"]
     command += ["dependency:copy-dependencies", "-DincludeScope=runtime"]
     # What was downloaded before is used without asking the network.
@@ -72,10 +93,6 @@ def build(project: str, name: str, artifact: str, out: Path, *, optional: bool =
     else:
         words = _COLOUR.sub("", made.stdout).strip().partition("\n")[0]
         cannot(f"{project}: Maven cannot build it here: {words[:300]}", optional=optional)
-    (jar,) = (out / "dependency").glob(f"{artifact}-[0-9]*.jar")
-    return Program(
-        name, f"{out / 'classes'}{os.pathsep}{out / 'dependency'}{os.sep}*", client=jar.stem
-    )
 
 
 def cannot(reason: str, *, optional: bool) -> None:
