@@ -30,6 +30,16 @@ OVERVIEW: dict[str, Any] = {
     "identifiers": 1234567,
     "outbox": 1,
     "outbox_error": "<script>alert(1)</script>",
+    "waiting": [
+        {
+            "subject": "88.118.35",
+            "kind": "prefix",
+            "attempts": 3,
+            "created_at": "2026-11-25T02:02:44.933711+00:00",
+            "next_attempt_at": "2026-11-25T02:05:00.000000+00:00",
+            "last_error": "<script>alert(2)</script>",
+        }
+    ],
     "imports": [
         {
             "id": "0c6c6e85-4ccd-450f-ae3b-9a317b26460e",
