@@ -28,7 +28,7 @@ from resolver.referrals import Referral
 from resolver.transports import page, rest_body
 from resolver.transports.accept import choose
 from resolver.transports.query import Query
-from resolver.transports.server import found_headers
+from resolver.transports.server import STALE, found_headers
 from resolver.transports.short import PATH
 
 RESOLVE_PATH = "/resolve/"
@@ -155,6 +155,26 @@ class _Front:
         client = Client(request.remote) if recursive and request.remote else None
         return await find(self.resolver, self.recursion, identifier, client, authoritative=fresh)
 
+    async def hidden(
+        self, request: web.Request, identifier: Identifier
+    ) -> Sequence[HandleValue] | None:
+        """Return what the sender of a request sees beyond what everybody does; None for nobody.
+
+        That is read now: so must be what it stands beside, whether or not it is anything. While
+        the database is away everybody is nobody known: what is public and in memory is answered,
+        marked stale, and who is asking is not looked at.
+        """
+        if self.private is None or _CREDENTIALS not in request.headers:
+            return None
+        if not self.resolver.feed.fresh:
+            return None
+        try:
+            return await self.private.hidden(request, identifier)
+        except StoreUnavailable:
+            if self.resolver.feed.fresh:  # overloaded, not away: an answer would not be marked
+                raise
+            return None
+
     def is_stale(self, found: Answer | Referral | Found) -> bool:
         """Whether what was found may be out of date."""
         return found.stale if isinstance(found, Found) else not self.resolver.feed.fresh
@@ -169,7 +189,7 @@ async def _handles(front: _Front, request: web.Request) -> Reply:
     query = Query(parameters)
     # A script may be loaded by a page of any origin: it shows what everybody may see.
     everybody = query.flag("publicOnly") or query.callback is not None
-    hidden = await _hidden(request, identifier, None if everybody else front.private)
+    hidden = None if everybody else await front.hidden(request, identifier)
     found = await front.find(
         request,
         identifier,
@@ -193,18 +213,6 @@ async def _handles(front: _Front, request: web.Request) -> Reply:
             code = ResponseCode.VALUES_NOT_FOUND
     response = _present(json_api.answer(asked, values, code), status, query, stale=stale)
     return code, _apart(request, response)
-
-
-async def _hidden(
-    request: web.Request, identifier: Identifier, private: Private | None
-) -> Sequence[HandleValue] | None:
-    """Return what the sender of a request sees beyond what everybody does; None for nobody known.
-
-    That is read now: so must be what it stands beside, whether or not it is anything.
-    """
-    if private is None or _CREDENTIALS not in request.headers:
-        return None
-    return await private.hidden(request, identifier)
 
 
 def _apart(request: web.Request, response: web.Response) -> web.Response:
@@ -238,7 +246,7 @@ async def _resolve(front: _Front, relations: Links, request: web.Request) -> Rep
     offer = choose(request.headers.get("Accept"), (_JSON, _LINKSET, _HTML))
     try:
         identifier, asked = _identifier(request, RESOLVE_PATH)
-        hidden = await _hidden(request, identifier, front.private)
+        hidden = await front.hidden(request, identifier)
         found = await front.find(request, identifier, recursive=True, fresh=hidden is not None)
         if isinstance(found, Found) and found.code == ResponseCode.HANDLE_NOT_FOUND:
             raise HandleNotFound(f"{identifier} is not registered", field="identifier")
@@ -264,7 +272,7 @@ async def _resolve(front: _Front, relations: Links, request: web.Request) -> Rep
         stated = await relations.of(identifier, MAX_LINKS) if own else []
         return code, _vary(request, _linkset(request, addresses, stated))
     if addresses and "noredirect" not in request.query:
-        headers = {"Location": addresses[0].data.decode()}
+        headers = dict((STALE,) if stale else ()) | {"Location": addresses[0].data.decode()}
         return code, _vary(request, web.Response(status=302, headers=headers))
     shown = page.Shown(asked, values, await _relations(relations, identifier) if own else ())
     return code, _vary(request, page.values(shown, chinese=_chinese(request), stale=stale))
