@@ -56,6 +56,12 @@ class Layout:
     constants: list[str] = field(default_factory=list)
     by_index: dict[int, str] = field(default_factory=dict)
 
+    @property
+    def read(self) -> frozenset[int]:
+        """Positions of the columns that something is read from."""
+        places = {self.name_at, *(column.position for column in self.columns)}
+        return frozenset(places if self.ttl_at is None else places | {self.ttl_at})
+
 
 def layout_of(
     header: Sequence[str],

@@ -36,7 +36,11 @@ def csv_parser(
     prefix: the one that bare suffixes stand under, and identifiers must. checker: of the template
     of all rows. mapping: see columns.layout_of.
     """
-    layout = layout_of(header, prefix, checker, mapping)
+    return row_parser(layout_of(header, prefix, checker, mapping), prefix, checker)
+
+
+def row_parser(layout: Layout, prefix: str | None, checker: Checker | None) -> Parse:
+    """Return the parser of rows whose columns mean what `layout` says; see csv_parser."""
     names, columns, constants = layout.names, layout.columns, layout.constants
     by_index = layout.by_index
     name_at, name_column = layout.name_at, names[layout.name_at]

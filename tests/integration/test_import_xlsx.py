@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -57,6 +58,29 @@ async def test_a_workbook_is_held_to_a_template_row_by_row(
     )
     values = {each["type"]: each["data"]["value"] for each in json.loads(stored[0])}
     assert values == {"NAME": "离心泵", "POWER": "7.5", "MADE": "2026-01-31"}
+
+
+async def test_what_is_wrong_in_a_column_that_the_mapping_ignores_refuses_no_row(
+    node: Node, works: tuple[str, str]
+) -> None:
+    key, prefix = works
+    await published(node, prefix, key, items=[item(2000, "NAME", name="名称")])
+    data = by_openpyxl(
+        [
+            ["suffix", "NOTE", "名称"],
+            ["SN-1", "=1+1", "离心泵"],
+            ["SN-2", 1234567890123456789, "水泵"],
+            [None, "=A3", None],
+            ["SN-4", "=1+1", "=B2"],
+        ]
+    )
+    mapping = quote(json.dumps({"columns": {"NOTE": None}}))
+    at = f"?prefix={prefix}&template=pump&mapping={mapping}"
+    _, made = await send(node, key, data, at, Content_Type=XLSX)
+    record = await worked_on(node, key, made["id"])
+    assert (record["state"], record["done"], record["failed"]) == ("done", 2, 1)
+    (told,) = (await error_rows(node, key, record["id"]))[1:]
+    assert told[:2] == ["5", "名称"]
 
 
 async def test_a_workbook_that_is_cut_off_goes_on_at_the_row_where_it_was(

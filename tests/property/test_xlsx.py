@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from registry.export_xlsx import xlsx
 from registry.imports.progress import Meter
 from registry.imports.readers import Unreadable
-from registry.imports.xlsx.cells import Fault
+from registry.imports.xlsx.cells import Faulty
 from registry.imports.xlsx.reader import read_xlsx
 from registry.imports.xlsx.sheet import Row
 from tests.xlsx_support import by_openpyxl, by_xlsxwriter, parts, row, zipped
@@ -133,7 +133,10 @@ def _read_or_refuse(data: bytes) -> None:
     except Unreadable:
         return
     for each in rows:
-        texts = [each.reason] if isinstance(each, Fault) else each
+        texts = each
+        if isinstance(each, Faulty):
+            assert each.faults
+            texts = [*each.cells, *(fault.reason for fault in each.faults)]
         for text in texts:
             assert "\0" not in text
             text.encode()

@@ -16,7 +16,7 @@ from registry.imports.batches import read_batches
 from registry.imports.progress import Meter
 from registry.imports.readers import Unreadable
 from registry.imports.xlsx import archive, book, cells, markup, reader, sheet
-from registry.imports.xlsx.cells import CellError, Fault
+from registry.imports.xlsx.cells import CellError, Fault, Faulty
 from tests.xlsx_support import MAIN, Make, by_openpyxl, by_xlsxwriter, parts, row, zipped
 
 WRITERS = pytest.mark.parametrize("make", [by_openpyxl, by_xlsxwriter])
@@ -171,14 +171,13 @@ async def test_the_stored_result_of_a_formula_is_taken_and_one_without_is_refuse
     assert await only_row('<c t="str"><f>A1&amp;"-1"</f><v>SN-1</v></c>') == ["SN-1"]
     assert await only_row("<c><f>1+1</f><v>2</v></c>") == ["2"]
     assert await only_row('<c t="str"><f>A1</f><v></v></c><c><v>1</v></c>') == ["", "1"]
-    assert await only_row("<c/><c><f>1+1</f><v/></c>") == await only_row(
-        "<c/><c><f>1+1</f></c><c><f>2</f></c>"
-    )
-    assert await only_row("<c/><c><f>1+1</f></c><c><f>2</f></c>") == Fault(
-        1,
+    assert await only_row("<c/><c><f>1+1</f><v/></c>") == await only_row("<c/><c><f>1+1</f></c>")
+    why = (
         "the cell is a formula whose result the workbook does not have: open it in the spreadsheet"
-        " program, save it, and send it again",
+        " program, save it, and send it again"
     )
+    given = '<c/><c><f>1+1</f></c><c t="str"><v>x</v></c><c><f>2</f></c>'
+    assert await only_row(given) == Faulty(["", "", "x"], [Fault(1, why), Fault(3, why)])
 
 
 @pytest.mark.parametrize(
@@ -195,7 +194,7 @@ async def test_the_stored_result_of_a_formula_is_taken_and_one_without_is_refuse
 async def test_a_cell_that_cannot_be_taken_costs_its_row_alone(cell: str, reason: str) -> None:
     data = zipped(parts(f"{row(1, 'suffix')}<row>{cell}</row>{row(3, 'A')}"))
     found = await rows_of(data)
-    assert reason in found[2].reason
+    assert reason in found[2].faults[0].reason
     assert found[3] == ["A"]
     (batch,) = [
         each

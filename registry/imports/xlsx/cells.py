@@ -26,10 +26,18 @@ _ROUND = decimal.Context(prec=DIGITS, rounding=decimal.ROUND_HALF_EVEN)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A row that cannot be taken: the position of its cell, and why."""
+    """A cell that cannot be taken: its position in the row, and why."""
 
     position: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A row with such cells: the texts of the others, and what is wrong with them, in order."""
+
+    cells: list[str]
+    faults: list[Fault]
 
 
 class CellError(Exception):

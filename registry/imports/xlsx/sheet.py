@@ -9,7 +9,7 @@ from registry.imports.readers import MAX_ROW_LENGTH, Block, Unreadable
 from registry.imports.xlsx import cells
 from registry.imports.xlsx.archive import Archive
 from registry.imports.xlsx.book import Book
-from registry.imports.xlsx.cells import CellError, Fault, SharedStrings
+from registry.imports.xlsx.cells import CellError, Fault, Faulty, SharedStrings
 from registry.imports.xlsx.markup import Attributes, Handler, parse, parse_all
 
 MAX_ROWS = 1 << 20
@@ -22,7 +22,7 @@ MAX_ROW_BYTES = 4 << 20
 
 _TRUTH = {"1": "TRUE", "0": "FALSE", "true": "TRUE", "false": "FALSE"}
 
-Row = list[str] | Fault
+Row = list[str] | Faulty
 """The cells of a row up to the last that is not empty, or why it cannot be taken."""
 
 
@@ -93,7 +93,7 @@ class _Sheet(Handler):
         self._begun: int | None = None
         self._cells: list[str] = []
         self._length = 0
-        self._fault: Fault | None = None
+        self._faults: list[Fault] = []
         self._column = -1
         self._type = "n"
         self._style = 0
@@ -154,11 +154,11 @@ class _Sheet(Handler):
         self._row = number or following
         if self._row > MAX_ROWS:
             raise Unreadable(f"a sheet has at most {MAX_ROWS} rows")
-        self._cells, self._length, self._fault, self._column = [], 0, None, -1
+        self._cells, self._length, self._faults, self._column = [], 0, [], -1
         self._begun, self._in_row = None, True
 
     def _end_row(self) -> None:
-        row: Row = self._cells if self._fault is None else self._fault
+        row: Row = Faulty(self._cells, self._faults) if self._faults else self._cells
         self._in_row = False
         if not row:
             return
@@ -180,14 +180,15 @@ class _Sheet(Handler):
         self._computed = False
 
     def _end_cell(self) -> None:
+        text, fault = "", None
         try:
             text = self._value()
         except CellError as error:
-            if self._fault is None:
-                self._fault = Fault(self._column, str(error))
-            return
-        if text and self._column >= MAX_COLUMNS:
+            fault = Fault(self._column, str(error))
+        if (text or fault) and self._column >= MAX_COLUMNS:
             raise Unreadable(f"row {self._row} has more than {MAX_COLUMNS} columns")
+        if fault:
+            self._faults.append(fault)
         if text:
             self._cells.extend("" for _ in range(self._column - len(self._cells)))
             self._cells.append(text)
