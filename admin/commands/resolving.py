@@ -8,12 +8,13 @@ import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 import click
 
 from admin.commands.options import json_option, settings_options
+from admin.commands.resolving_dns import resolve_by_dns
 from admin.settings import Settings
 from admin.supervisor import address
 from admin.trace import as_text, describe_step, name
@@ -28,10 +29,11 @@ from resolver.recursion.once import walk_once
 from resolver.recursion.places import Place, read_root
 
 DEFAULT: Transport = "http"
+_DNS: Final = "dns"
 
 
 def _transport_options(command: Callable[..., None]) -> Callable[..., None]:
-    for transport in get_args(Transport):
+    for transport in (*get_args(Transport), _DNS):
         command = click.option(
             f"--{transport}",
             "transport",
@@ -62,13 +64,13 @@ def _transport_options(command: Callable[..., None]) -> Callable[..., None]:
     " from the root to the node that has it.",
 )
 @json_option
-@settings_options("bind", "http_port", "handle_port", "recursion_root")
+@settings_options("bind", "http_port", "handle_port", "dns_port", "recursion_root")
 def resolve(
     settings: Settings,
     read_settings: Callable[[], Settings],
     *,
     identifier: str,
-    transport: Transport | None,
+    transport: Literal[Transport, "dns"] | None,
     host: str | None,
     port: int | None,
     url: str | None,
@@ -79,6 +81,11 @@ def resolve(
 ) -> None:
     """Resolve an identifier. Exit code 1 where the answer is not success."""
     del read_settings
+    if transport == _DNS:
+        if url or types or indexes:
+            raise click.UsageError("--dns: --url, --type and --index are for the other transports")
+        _over_dns(settings, identifier, host=host, port=port, trace=trace, as_json=as_json)
+        return
     endpoint = _endpoint(settings, transport or DEFAULT, host=host, port=port, url=url)
     try:
         asking = Asking(
@@ -138,6 +145,27 @@ def _walk(identifier: Identifier, root: Place, as_json: bool) -> dict[str, Any]:
     if not as_json:
         click.echo(end + "\n" + words("=== the answer of the server", "=== 服务器的应答"))
     return body | {"trace": seen.steps}
+
+
+def _over_dns(
+    settings: Settings,
+    identifier: str,
+    *,
+    host: str | None,
+    port: int | None,
+    trace: bool,
+    as_json: bool,
+) -> None:
+    try:
+        asked = Identifier.parse(identifier)
+    except IdnodeError as error:
+        raise click.UsageError(f"{error.field}: {error.detail}") from error
+    try:
+        code = resolve_by_dns(settings, asked, host=host, port=port, trace=trace, as_json=as_json)
+    except IdnodeError as error:
+        raise _failure(error) from error
+    if code != ResponseCode.SUCCESS:
+        raise click.exceptions.Exit(1)
 
 
 def _failure(error: IdnodeError) -> Failure:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from time import perf_counter
+from typing import cast
 
 import structlog
 
@@ -105,14 +106,13 @@ class DnsConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # that of uvloop is no subclass
         self.host = transport.get_extra_info("peername")[0]
         self.source = source_of(self.host)
         if self._server.admit(self):
             self._timer = self._loop.call_later(IDLE_SECONDS, self._look)
         else:
-            transport.abort()
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""

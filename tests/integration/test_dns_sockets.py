@@ -397,9 +397,11 @@ async def test_over_tcp_what_is_too_long_or_comes_too_slowly_is_closed(
     reader, writer = await asyncio.open_connection(HERE, node.port)
     async with asyncio.timeout(10):
         with contextlib.suppress(ConnectionError):
-            while not reader.at_eof():
+            ended = asyncio.create_task(reader.read())
+            while not ended.done():
                 writer.write(b"\0")  # never whole
-                await asyncio.wait({asyncio.create_task(reader.read(1))}, timeout=0.05)
+                await asyncio.wait({ended}, timeout=0.05)
+            assert ended.result() == b""
     writer.close()
 
 
