@@ -4,6 +4,7 @@
 var/
   postgres/          the embedded PostgreSQL of the registry
   toplevel/          the data directory of `idnode toplevel`
+  uplink/            key and certificate of the node towards the top-level node
   bootstrap-token    how the first operator signs in, readable by its owner alone
   node-key.pem       signs answers of the Handle protocol, readable by its owner alone
   log-key.pem        signs heads of the audit log's tree, likewise
@@ -49,6 +50,21 @@ def node_key(data_dir: Path) -> Path:
 def toplevel_key(data_dir: Path) -> Path:
     """Return the file of the private key that signs answers of the stub of the top-level node."""
     return data_dir / "toplevel" / "node-key.pem"
+
+
+def toplevel_authority(data_dir: Path) -> Path:
+    """Return the file of the key and the certificate of the stub's authority over nodes."""
+    return data_dir / "toplevel" / "ca.pem"
+
+
+def toplevel_tls(data_dir: Path) -> Path:
+    """Return the file of the key and the certificate of the stub for HTTPS."""
+    return data_dir / "toplevel" / "tls.pem"
+
+
+def uplink(data_dir: Path) -> Path:
+    """Return the directory of what this node shows the top-level node."""
+    return data_dir / "uplink"
 
 
 def toplevel_operator(data_dir: Path) -> Path:

@@ -71,6 +71,7 @@ def _environment(loaded: Settings) -> Mapping[str, str]:
     return {
         **os.environ,
         "IDNODE_TOPLEVEL_URL": loaded.toplevel_url or stub,
+        "IDNODE_TOPLEVEL_PLAIN": "true",  # both on this machine, and gone with it
         "IDNODE_TOPLEVEL_TOKEN": loaded.toplevel_token or secrets.token_urlsafe(24),
     }
 

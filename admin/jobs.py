@@ -16,6 +16,7 @@ import structlog
 from admin import child, datadir
 from admin.settings import Settings
 from admin.site import can_be_reached, own_site
+from admin.trust import Trust, find_trust
 from admin.waiting import Backoff, wait
 from protocol.errors import StoreUnavailable
 from protocol.typed import site_to_json
@@ -43,30 +44,37 @@ Job = Callable[[asyncio.Event], Awaitable[None]]
 async def work(task: child.Task, stop: asyncio.Event) -> None:
     """Do the jobs of the registry whenever no other process does, until `stop`."""
     database = Database(task.database_url, pool_size=4)
+    trust = find_trust(task.settings)
+    # Whether or not others do the jobs: the certificate is this node's own.
+    keeping = None if trust is None else asyncio.create_task(_keep("certificate", trust.keep, stop))
     child.report_ready()
     backoff = Backoff(first=0.2, longest=5.0)
     try:
         while not stop.is_set():
             began = time.monotonic()
             try:
-                await _work_once(task, database, stop)
+                await _work_once(task, database, trust, stop)
             except StoreUnavailable as error:
                 log.warning("jobs_without_database", cause=repr(error.__cause__ or error))
             if not stop.is_set():
                 await wait(stop, backoff.next(time.monotonic() - began))
     finally:
+        if keeping is not None:
+            await keeping
         await database.close()
     log.info("jobs_ended")
 
 
-async def _work_once(task: child.Task, database: Database, stop: asyncio.Event) -> None:
+async def _work_once(
+    task: child.Task, database: Database, trust: Trust | None, stop: asyncio.Event
+) -> None:
     """Wait for the lock and work while it is held. Raises StoreUnavailable."""
     with unavailable():
         connection = await database.connection()
     try:
         if await _locked(connection, stop):
             log.info("jobs_begun")
-            await _run_all(_jobs(task, database, task.open_row()), connection, stop)
+            await _run_all(_jobs(task, database, trust, task.open_row()), connection, stop)
     finally:
         connection.terminate()
 
@@ -87,7 +95,7 @@ async def _locked(connection: asyncpg.Connection, stop: asyncio.Event) -> bool:
     return False
 
 
-def _jobs(task: child.Task, database: Database, row: Row) -> Mapping[str, Job]:
+def _jobs(task: child.Task, database: Database, trust: Trust | None, row: Row) -> Mapping[str, Job]:
     settings = task.settings
     registry = Registry(database, settings.prefix, lambda prefix, suffix_keys: None, row)
     jobs: dict[str, Job] = {
@@ -98,11 +106,17 @@ def _jobs(task: child.Task, database: Database, row: Row) -> Mapping[str, Job]:
         "log": lambda stop: run_log(database, load_key(datadir.log_key(settings)), stop),
     }
     if settings.toplevel_url is not None:
-        jobs["uplink"] = lambda stop: _uplink(settings, database, row, stop)
+        jobs["uplink"] = lambda stop: _uplink(settings, database, trust, row, stop)
     return jobs
 
 
-async def _uplink(settings: Settings, database: Database, row: Row, stop: asyncio.Event) -> None:
+async def _uplink(
+    settings: Settings,
+    database: Database,
+    trust: Trust | None,
+    row: Row,
+    stop: asyncio.Event,
+) -> None:
     """File where this node is itself, and send whatever is filed."""
     assert settings.toplevel_url is not None  # noqa: S101  (there is no such job otherwise)
     if can_be_reached(settings):
@@ -116,6 +130,7 @@ async def _uplink(settings: Settings, database: Database, row: Row, stop: asynci
         node_prefix=settings.prefix,
         row=row,
         stop=stop,
+        tls=None if trust is None else trust.context,
     )
 
 

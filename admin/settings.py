@@ -123,6 +123,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     toplevel_url: HttpUrl | None = None
     toplevel_token: Token | None = None
     toplevel_port: Port = 8100
+    toplevel_https_port: Port = 8101
+    toplevel_hosts: Annotated[str, Meta(pattern=r"^([A-Za-z0-9.:-]+(,[A-Za-z0-9.:-]+)*)?$")] = ""
+    toplevel_plain: bool = False
+    toplevel_certificate_seconds: Annotated[int, Meta(ge=10, le=31_536_000)] = 90 * 86_400
     toplevel_handle_port: Port = 2642
     toplevel_address: Annotated[str, Meta(pattern=r"^[0-9a-fA-F.:]+$")] | None = None
     toplevel_prefix: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){0,2}$")] = "88"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import signal
+import socket
+import ssl
 from collections import Counter
 from contextlib import AsyncExitStack
 
@@ -20,9 +23,11 @@ from admin.supervisor import StartError, reason
 from protocol.errors import InvalidValue, StoreUnavailable
 from registry.database import Database
 from registry.metrics import private_row
+from resolver.federation.certificates import Authority, open_authority
 from resolver.federation.toplevel.app import make_toplevel_app
 from resolver.federation.toplevel.directory import Directory
 from resolver.federation.toplevel.faults import Faults
+from resolver.federation.toplevel.gate import server_context
 from resolver.federation.toplevel.handle import ToplevelEndpoint
 from resolver.federation.toplevel.schema import prepare
 from resolver.site import Site, ensure_key, load_key, make_site
@@ -30,6 +35,8 @@ from resolver.transports.handle_server import serve_endpoint
 from resolver.transports.limits import Limits
 
 log = structlog.get_logger("idnode.toplevel")
+
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (not to bind to)
 
 
 async def serve(settings: Settings, *, lifeline: bool = False) -> None:
@@ -55,14 +62,17 @@ async def serve(settings: Settings, *, lifeline: bool = False) -> None:
             if settings.toplevel_handle_port:
                 endpoint = ToplevelEndpoint(directory, site, private_row(), faults=faults)
                 await _listen_to_handles(settings, endpoint, stack)
+            authority = _authority(settings)
             app = make_toplevel_app(
                 database,
                 token=settings.toplevel_token,
+                authority=authority,
+                plain=settings.toplevel_plain,
                 changed=directory.forget,
                 operator=operator_token(settings.data_dir),
                 faults=faults,
             )
-            await _listen(settings, app, stack)
+            await _listen(settings, app, authority, stack)
             await stop.wait()
     except (DataDirectoryError, PostgresError) as error:
         raise StartError(str(error)) from error
@@ -114,14 +124,43 @@ async def _listen_to_handles(
     stack.push_async_callback(server.stop, settings.shutdown_seconds)
 
 
-async def _listen(settings: Settings, app: web.Application, stack: AsyncExitStack) -> None:
+def _authority(settings: Settings) -> Authority:
+    """Return who issues certificates to nodes. Raises StartError."""
+    path = datadir.toplevel_authority(settings.data_dir)
+    life = datetime.timedelta(seconds=settings.toplevel_certificate_seconds)
+    try:
+        return open_authority(path, prefix=settings.toplevel_prefix, life=life)
+    except (OSError, ValueError) as error:
+        raise StartError(f"{path}: {error}") from None
+
+
+async def _listen(
+    settings: Settings, app: web.Application, authority: Authority, stack: AsyncExitStack
+) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.shutdown_seconds)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    try:
-        await web.TCPSite(runner, settings.bind, settings.toplevel_port).start()
-    except OSError as error:
-        raise StartError(
-            f"IDNODE_TOPLEVEL_PORT {settings.bind}:{settings.toplevel_port}: {reason(error)}"
-        ) from None
+    await _bind(runner, settings.bind, settings.toplevel_port, "IDNODE_TOPLEVEL_PORT")
+    if settings.toplevel_https_port:
+        context = server_context(
+            authority, datadir.toplevel_tls(settings.data_dir), _hosts(settings)
+        )
+        name = "IDNODE_TOPLEVEL_HTTPS_PORT"
+        await _bind(runner, settings.bind, settings.toplevel_https_port, name, context)
     log.info("toplevel_ready", port=runner.addresses[0][1])
+
+
+async def _bind(
+    runner: web.AppRunner, host: str, port: int, name: str, tls: ssl.SSLContext | None = None
+) -> None:
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        raise StartError(f"{name} {host}:{port}: {reason(error)}") from None
+
+
+def _hosts(settings: Settings) -> list[str]:
+    """Return the names and addresses by which nodes may reach the stub."""
+    given = (*settings.toplevel_hosts.split(","), settings.toplevel_address, settings.bind)
+    own = ("localhost", "127.0.0.1", "::1", socket.gethostname())
+    return [host for host in (*own, *given) if host and host not in _EVERYWHERE]

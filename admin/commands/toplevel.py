@@ -31,6 +31,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=20)
     "data_dir",
     "bind",
     "toplevel_port",
+    "toplevel_https_port",
     "toplevel_handle_port",
     "toplevel_address",
     "toplevel_prefix",
@@ -82,6 +83,41 @@ def fault_command(settings: Settings, /, *, as_json: bool, **given: Any) -> None
 def well(settings: Settings, /, *, as_json: bool) -> None:
     """End all faults."""
     _show_faults(_call(settings, "DELETE", "/faults"), as_json=as_json)
+
+
+@toplevel.command(
+    "invite",
+    help=words(
+        "Print, once, a token with which a node may enrol.",
+        "签发节点登记用的一次性令牌,仅显示一次。",
+    ),
+)
+@click.option("--prefix", "node", required=True, help="Of the node, such as 88.118.")
+@click.option("--seconds", type=float, help="How long the token works. Default: a day.")
+@json_option
+@click.pass_obj
+def invite(settings: Settings, /, *, node: str, seconds: float | None, as_json: bool) -> None:
+    """Print a token with which a node may enrol."""
+    body = {"node": node} | ({} if seconds is None else {"seconds": seconds})
+    answer = _call(settings, "POST", "/invitations", body)
+    show(answer, answer["token"], as_json=as_json)
+
+
+@toplevel.command(
+    "revoke",
+    help=words("Trust the certificates of a node no longer.", "吊销某节点的证书。"),
+)
+@click.option("--prefix", "node", required=True, help="Of the node, such as 88.118.")
+@click.option("--serial", help="Of one certificate. Default: all, and open invitations.")
+@json_option
+@click.pass_obj
+def revoke(settings: Settings, /, *, node: str, serial: str | None, as_json: bool) -> None:
+    """Revoke certificates of a node."""
+    body = {"node": node} | ({} if serial is None else {"serial": serial})
+    answer = _call(settings, "POST", "/revocations", body)
+    number = answer["certificates"]
+    text = words(f"Revoked: {number}", f"已吊销 {number} 张证书。")
+    show(answer, text, as_json=as_json)
 
 
 def _show_faults(answer: Mapping[str, Any], *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import random
 import re
+import ssl
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -100,11 +101,13 @@ async def run_uplink(
     node_prefix: str,
     row: metrics.Row,
     stop: asyncio.Event,
+    tls: ssl.SSLContext | None = None,
     pace: Pace = Pace(),
     random: Callable[[], float] = random.random,
 ) -> None:
     """Send what the outbox holds to the top-level node at `url` until `stop` is set.
 
+    tls: for an https URL, with the node's certificate; None: what the machine trusts is trusted.
     The caller sees to it that no second sender runs for this registry. Neither the database nor
     the top-level node needs to be there; what is under way at the stop is broken off and sent
     again later. Raises ValueError for a URL or a token that can not be used.
@@ -114,7 +117,7 @@ async def run_uplink(
     async with aiohttp.ClientSession(
         headers=headers,
         timeout=aiohttp.ClientTimeout(total=pace.timeout),
-        connector=aiohttp.TCPConnector(limit=pace.concurrency + 1),
+        connector=aiohttp.TCPConnector(limit=pace.concurrency + 1, ssl=tls or True),
     ) as session:
         slots = asyncio.Semaphore(pace.concurrency)
         uplink = _Uplink(database, session, base, token, node_prefix, row, pace, random, slots)

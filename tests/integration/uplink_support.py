@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -95,12 +96,26 @@ def all_delivered(found: list[Any]) -> bool:
 
 @contextlib.asynccontextmanager
 async def uplink(
-    database: Database, url: str, *, token: str | None = None, pace: Pace = QUICK
+    database: Database,
+    url: str,
+    *,
+    token: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    pace: Pace = QUICK,
 ) -> AsyncIterator[metrics.Row]:
     """Run the uplink for the length of the block; what it raises fails the test."""
     stop, row = asyncio.Event(), metrics.private_row()
     task = asyncio.create_task(
-        run_uplink(database, url=url, token=token, node_prefix=NODE, row=row, stop=stop, pace=pace)
+        run_uplink(
+            database,
+            url=url,
+            token=token,
+            node_prefix=NODE,
+            row=row,
+            stop=stop,
+            tls=tls,
+            pace=pace,
+        )
     )
     try:
         yield row

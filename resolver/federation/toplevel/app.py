@@ -17,20 +17,19 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from sqlalchemy.dialects import postgresql as pg
 
-from protocol.errors import (
-    AuthenticationNeeded,
-    IdnodeError,
-    NotFound,
-)
+from protocol.errors import AuthenticationNeeded, IdnodeError, NotFound
 from protocol.identifier import check_prefix
 from registry.api import problems
 from registry.api.requests import cut_page, decode_json, page_after, page_limit
 from registry.database import Database
+from resolver.federation.certificates import Authority
 from resolver.federation.toplevel import kinds, page
 from resolver.federation.toplevel.bodies import LARGEST_BODY, json_body, json_response
+from resolver.federation.toplevel.enrolment import add_enrolment
 from resolver.federation.toplevel.faults import Faults, Place, meet
+from resolver.federation.toplevel.gate import Gate, check_sender
 from resolver.federation.toplevel.messages import Name, check_named_prefix, take
-from resolver.federation.toplevel.operators import FAULTS, add_operators, shows_token
+from resolver.federation.toplevel.operators import FAULTS, add_operators
 from resolver.federation.toplevel.schema import filings, nodes
 
 log = structlog.get_logger("idnode.toplevel")
@@ -57,13 +56,17 @@ def make_toplevel_app(
     database: Database,
     *,
     token: str | None,
+    authority: Authority | None = None,
+    plain: bool = False,
     changed: Callable[[], None] = lambda: None,
     operator: str | None = None,
     faults: Faults | None = None,
 ) -> web.Application:
     """Return the application; `prepare` must have made its tables.
 
-    token: what a node that files must show as a bearer token; None lets every node file.
+    token: what a node that is taken at its word shows as a bearer token; None: nothing.
+    authority: who issues certificates, without which no node may file then; None: nodes are taken
+    at their word. plain: so they are in any case, from this machine and without TLS.
     changed: told after each message that took effect. operator: what an operator shows as a bearer
     token; None: there are no operations for one. faults: those that nodes meet.
     Raises ValueError for an empty token, which would guard nothing.
@@ -71,13 +74,16 @@ def make_toplevel_app(
     if token == "":
         raise ValueError("the token of the top-level node is empty")
     app = web.Application(
-        client_max_size=LARGEST_BODY, middlewares=[_problems, _guard(token), _meet_faults]
+        client_max_size=LARGEST_BODY,
+        middlewares=[_problems, _guard(database, Gate(token, authority, plain)), _meet_faults],
     )
     app[_DATABASE] = database
     app[_CHANGED] = changed
     app[FAULTS] = faults or Faults()
     if operator is not None:
         add_operators(app, operator)
+    if authority is not None:
+        add_enrolment(app, database, authority, operator)
     app.router.add_post("/filings", _post_filing)
     app.router.add_get("/filings", _list_filings)
     app.router.add_get("/filings/{prefix}", _get_filing)
@@ -89,6 +95,7 @@ def make_toplevel_app(
 
 async def _post_filing(request: web.Request) -> web.Response:
     kind, message = kinds.read(await json_body(request))
+    check_sender(request, message.node)
     new = await take(request.app[_DATABASE], kind, message)
     if new:
         request.app[_CHANGED]()
@@ -99,6 +106,7 @@ async def _post_filing(request: web.Request) -> web.Response:
 async def _post_heartbeat(request: web.Request) -> web.Response:
     heartbeat = decode_json(await json_body(request), Heartbeat)
     check_named_prefix(heartbeat.node, "node")
+    check_sender(request, heartbeat.node)
     state = msgspec.to_builtins(heartbeat) | {"last_heartbeat_at": sa.func.now()}
     async with request.app[_DATABASE].begin() as connection:
         await connection.execute(
@@ -176,7 +184,11 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     except IdnodeError as error:
         if error.http_status >= 500:
             log.warning("request_failed", request_id=request_id, error=error.detail)
-        return problems.of_error(error, request, request_id)
+        answer = problems.of_error(error, request, request_id)
+        if isinstance(error, AuthenticationNeeded):
+            # A node with a newer certificate shows it on a connection of its own.
+            answer.force_close()
+        return answer
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         return problems.of_status(405, error.reason, request, request_id, allow=allowed)
@@ -188,16 +200,19 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         return problems.of_status(500, detail, request, request_id)
 
 
-_FROM_NODES: dict[str, Place] = {"/filings": "filings", "/heartbeats": "heartbeats"}
-"""What nodes post, and where faults meet it."""
+_FROM_NODES: dict[str, Place] = {
+    "/filings": "filings",
+    "/heartbeats": "heartbeats",
+    "/certificates": "certificates",
+}
+"""What nodes post who have shown who they are, and where faults meet it."""
 
 
-def _guard(token: str | None) -> Middleware:
+def _guard(database: Database, gate: Gate) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        from_node = request.method == "POST" and request.path in _FROM_NODES
-        if token is not None and from_node and not shows_token(request, token):
-            raise AuthenticationNeeded("the bearer token is missing or not the one set")
+        if request.method == "POST" and request.path in _FROM_NODES:
+            await gate.admit(request, database)
         return await handler(request)
 
     return guard

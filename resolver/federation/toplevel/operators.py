@@ -26,7 +26,7 @@ def add_operators(app: web.Application, token: str) -> None:
         ("DELETE", "/faults", _end_faults),
         ("GET", "/faults", _list_faults),
     ):
-        app.router.add_route(method, path, _guarded(handler, token))
+        app.router.add_route(method, path, guarded(handler, token))
 
 
 def from_this_machine(request: web.Request) -> bool:
@@ -48,15 +48,17 @@ def shows_token(request: web.Request, token: str) -> bool:
     return scheme.lower() == "bearer" and same
 
 
-def _guarded(handler: Handler, token: str) -> Handler:
-    async def guarded(request: web.Request) -> web.StreamResponse:
+def guarded(handler: Handler, token: str) -> Handler:
+    """Let an operation be done by the operator alone, who shows `token`, from this machine."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
         if not from_this_machine(request):
             raise InsufficientPermission("operators of the stub work on its own machine")
         if not shows_token(request, token):
             raise AuthenticationNeeded("the bearer token is not that of the stub's operator")
         return await handler(request)
 
-    return guarded
+    return checked
 
 
 async def _set_fault(request: web.Request) -> web.Response:

@@ -53,6 +53,28 @@ sites = sa.Table(
 )
 """The site that each secondary node has filed as its own: HS_SITE in Handle JSON."""
 
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("digest", pg.BYTEA, primary_key=True),
+    sa.Column("node", _Name, nullable=False),
+    sa.Column("created_at", _Time, nullable=False, server_default=_now),
+    sa.Column("expires_at", _Time, nullable=False),
+    sa.Column("used_by", pg.BYTEA),
+)
+"""Tokens with which a node may enrol: the hash of each, and that of the key it was used for."""
+
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("serial", _Name, primary_key=True),
+    sa.Column("node", _Name, nullable=False, index=True),
+    sa.Column("issued_at", _Time, nullable=False, server_default=_now),
+    sa.Column("expires_at", _Time, nullable=False),
+    sa.Column("revoked_at", _Time),
+)
+"""Every certificate that a node was given."""
+
 nodes = sa.Table(
     "nodes",
     metadata,
