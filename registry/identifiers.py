@@ -249,10 +249,11 @@ async def _target(work: Work, identifier: Identifier) -> _Target:
     return _as_target(row)
 
 
-def check_writable(work: Work, prefix: str, row: Record | None) -> None:
-    """Let pass who may write under a prefix; row: what the function prefix_to_write says of it.
+def check_writable(work: Work, prefix: str, row: Any) -> None:
+    """Let pass who may write under a prefix.
 
-    Raises ServerNotResponsible, InsufficientPermission and Conflict, as `put` does.
+    row: what the function prefix_to_write says of it; None where it says nothing. Raises
+    ServerNotResponsible, InsufficientPermission and Conflict, as `put` does.
     """
     if row is None or row.status is None:
         raise ServerNotResponsible(f"prefix {prefix} is not registered here")

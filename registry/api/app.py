@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-import uuid
 
 import msgspec
 import structlog
@@ -46,7 +45,7 @@ from registry.api import (
     transfers,
     transparency,
 )
-from registry.api.requests import REGISTRY, REQUEST_ID, Handler
+from registry.api.requests import REGISTRY, REQUEST_ID, Handler, new_request_id
 from registry.batch.groups import Groups
 from registry.metrics import Row
 from registry.networks import Networks
@@ -136,7 +135,7 @@ def _fixed(body: bytes, content_type: str) -> Handler:
 
 def _request_id(request: web.Request) -> str:
     given = request.headers.get("X-Request-Id", "")
-    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _SANE_ID.fullmatch(given) else new_request_id()
 
 
 def _is_registry(request: web.Request) -> bool:

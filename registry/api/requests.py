@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
@@ -42,6 +43,14 @@ T = TypeVar("T", bound=msgspec.Struct)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
+
+
+_names = random.Random()  # noqa: S311  (seeded by the system; they are names, and no secrets)
+
+
+def new_request_id() -> str:
+    """Return the id of a request that brings none: 32 hexadecimal digits."""
+    return f"{_names.getrandbits(128):032x}"
 
 
 def bearer(request: web.Request) -> str:

@@ -16,7 +16,7 @@ from protocol.errors import (
     IdnodeError,
     InvalidValue,
 )
-from registry import audit, identifiers, waking
+from registry import identifiers, raw
 from registry.batch import statements, writing
 from registry.batch.model import (
     MAX_PREFIXES,
@@ -148,14 +148,9 @@ async def _hold_prefixes(work: Work, course: Course) -> None:
             f"a batch writes under at most {MAX_PREFIXES} prefixes", field="operations"
         )
     # The prefix of the node itself is not registered: it is asked for as any, and has no state.
-    asked = {
-        "prefixes": sorted(under),
-        "writer": audit.WRITER,
-        "actor": work.principal.actor,
-        "wakes": waking.SETTING,
-        "by_writer": waking.WRITER,
-    }
-    rows = await work.connection.execute(statements.OWNERS, asked)
+    rows = await raw.fetch(
+        work.connection, statements.Owned, statements.OWNERS, sorted(under), work.principal.actor
+    )
     found = {row.prefix: row for row in rows}
     for owner, items in sorted(under.items(), key=lambda entry: entry[1][0].position):
         try:
@@ -169,8 +164,8 @@ async def _hold_prefixes(work: Work, course: Course) -> None:
 
 async def _hold_identifiers(work: Work, course: Course) -> None:
     """Lock what is there already, and learn its versions."""
-    asked = columns(sorted(course.items))
-    for row in await work.connection.execute(statements.LOOK, asked):
+    asked = columns(sorted(course.items)).values()
+    for row in await raw.fetch(work.connection, statements.Found, statements.LOOK, *asked):
         item = course.items[row.prefix, row.suffix_key]
         item.version, item.held, item.member = row.version, row.template, row.member
 

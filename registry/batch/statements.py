@@ -1,16 +1,23 @@
 """The SQL of batches: each statement does its part for all operations at once.
 
+Those with $1, which every registration goes through, are for registry/raw.py; each has a class
+beside it for its rows.
+
 Rows are always taken in the order of their keys, so that two batches do not wait for each other in
 a circle.
 """
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
+import datetime
+import uuid
+from typing import NamedTuple
 
+import sqlalchemy as sa
+
+from registry import audit, waking
 from registry.identifier_statements import AS_ROW
-from registry.schema import Name, Time
+from registry.schema import Name
 
 _KEYS = "unnest(CAST(:prefixes AS text[]), CAST(:suffix_keys AS text[]))"
 _AS_ROW = ", ".join(AS_ROW)
@@ -20,44 +27,57 @@ _COLUMNS = (
     sa.column("version", sa.BigInteger),
 )
 
-OWNERS = sa.text(
-    """
+OWNERS = f"""
     SELECT q.prefix, owner.enterprise_id, owner.hosting, owner.status,
-        set_config(:writer, :actor, true), set_config(:wakes, :by_writer, true)
-    FROM unnest(CAST(:prefixes AS text[])) AS q (prefix)
-    LEFT JOIN LATERAL prefix_to_write(q.prefix) AS owner ON true"""
-).columns(
-    sa.column("prefix", Name),
-    sa.column("enterprise_id", pg.UUID(as_uuid=True)),
-    sa.column("hosting", sa.Text),
-    sa.column("status", sa.Text),
-)
+        set_config('{audit.WRITER}', $2, true),
+        set_config('{waking.SETTING}', '{waking.WRITER}', true)
+    FROM unnest(CAST($1 AS text[])) AS q (prefix)
+    LEFT JOIN LATERAL prefix_to_write(q.prefix) AS owner ON true"""  # noqa: S608  only names of ours
 """Locks the state of each prefix, in the order given, and says what it is; see migration 0004.
 
-Names the writer, too, who wakes readers: see registry/audit.py and registry/waking.py."""
+$1: prefixes. $2: the writer, whom it names, too, as who wakes readers: see registry/audit.py and
+registry/waking.py."""
 
-_IN_RANGES = (
-    "q.prefix IN (SELECT prefix FROM ranges WHERE prefix = ANY (CAST(:prefixes AS text[])))"
-)
 
-LOOK = sa.text(
-    f"""
+class Owned(NamedTuple):
+    """A row of OWNERS; all but the prefix None: it is not registered."""
+
+    prefix: str
+    enterprise_id: uuid.UUID | None
+    hosting: str | None
+    status: str | None
+    writer: str
+    wakes: str
+
+
+_IN_RANGES = "q.prefix IN (SELECT prefix FROM ranges WHERE prefix = ANY (CAST({} AS text[])))"
+
+LOOK = f"""
     SELECT q.prefix, q.suffix_key, coalesce(i.version, m.version) AS version,
         CASE WHEN i.version IS NULL THEN m.template ELSE i.template END AS template,
         i.version IS NULL AS member
-    FROM {_KEYS} AS q (prefix, suffix_key)
+    FROM unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS q (prefix, suffix_key)
     LEFT JOIN LATERAL (
         SELECT version, template FROM identifiers
         WHERE prefix = q.prefix AND suffix_key = q.suffix_key FOR UPDATE
     ) AS i ON true
     LEFT JOIN LATERAL (
         SELECT version, template FROM range_member(q.prefix, q.suffix_key)
-        WHERE i.version IS NULL AND {_IN_RANGES}
+        WHERE i.version IS NULL AND {_IN_RANGES.format("$1")}
     ) AS m ON true
     WHERE coalesce(i.version, m.version) IS NOT NULL"""  # noqa: S608  only names of ours
-).columns(*_COLUMNS, sa.column("template", sa.Text), sa.column("member", sa.Boolean))
-"""Locks what is there, in the order given, and says what it is; member: by a range alone, see
-registry/ranges.py."""
+"""Locks what is there, in the order given, and says what it is. $1, $2: prefixes and suffixes."""
+
+
+class Found(NamedTuple):
+    """A row of LOOK. member: it is there by a range alone, see registry/ranges.py."""
+
+    prefix: str
+    suffix_key: str
+    version: int
+    template: str | None
+    member: bool
+
 
 MATERIALISE = sa.text(
     f"""
@@ -65,7 +85,7 @@ MATERIALISE = sa.text(
     SELECT q.prefix, q.suffix_key, m.*
     FROM {_KEYS} AS q (prefix, suffix_key)
     CROSS JOIN LATERAL range_member(q.prefix, q.suffix_key) AS m
-    WHERE {_IN_RANGES}
+    WHERE {_IN_RANGES.format(":prefixes")}
     ORDER BY q.prefix, q.suffix_key
     ON CONFLICT (prefix, suffix_key) DO NOTHING
     RETURNING prefix, suffix_key, version"""  # noqa: S608  only names of ours
@@ -74,43 +94,48 @@ MATERIALISE = sa.text(
 
 # What only a new identifier may take meets one that somebody else has registered since it was
 # looked for: it stays as it is, and does not come back.
-_PUT = """
+PUT = """
     INSERT INTO identifiers AS i (prefix, suffix_key, suffix, values, template)
     SELECT q.prefix, q.suffix_key, q.suffix, CAST(q.stored AS jsonb), q.template
-    FROM unnest(CAST(:prefixes AS text[]), CAST(:suffix_keys AS text[]), CAST(:suffixes AS text[]),
-                CAST(:stored AS text[]), CAST(:templates AS text[]))
+    FROM unnest(CAST($1 AS text[]), CAST($2 AS text[]), CAST($3 AS text[]), CAST($4 AS text[]),
+                CAST($5 AS text[]))
         AS q (prefix, suffix_key, suffix, stored, template)
     ON CONFLICT (prefix, suffix_key) DO UPDATE
         SET suffix = excluded.suffix, values = excluded.values, template = excluded.template
         WHERE (i.prefix, i.suffix_key) NOT IN (
-            SELECT * FROM unnest(CAST(:new_prefixes AS text[]), CAST(:new_suffix_keys AS text[])))
+            SELECT * FROM unnest(CAST($6 AS text[]), CAST($7 AS text[])))
     RETURNING i.prefix, i.suffix_key, i.version, i.created_at, i.updated_at,
         i.xmax = 0 AS created"""
-_WRITTEN = (
-    *_COLUMNS,
-    sa.column("created_at", Time),
-    sa.column("updated_at", Time),
-    sa.column("created", sa.Boolean),
-)
+"""$1 to $5: prefixes, suffixes in their canonical form and as spelled, values as JSON, templates.
+$6, $7: prefixes and canonical suffixes of those that must be new."""
 
-PUT = sa.text(_PUT).columns(*_WRITTEN)
-
-PUT_LOGGED = sa.text(
-    f"""
-    WITH written AS ({_PUT}
+PUT_LOGGED = f"""
+    WITH written AS ({PUT}
     ), logged AS (
         INSERT INTO audit_log (actor, action, subject, detail, request_id)
-        SELECT :actor, :action, line.subject,
+        SELECT CAST($8 AS text), CAST($9 AS text), line.subject,
             jsonb_build_object('version', written.version) || CAST(line.attested AS jsonb),
             line.request_id
-        FROM unnest(CAST(:prefixes AS text[]), CAST(:suffix_keys AS text[]),
-                    CAST(:subjects AS text[]), CAST(:attested AS text[]),
-                    CAST(:request_ids AS text[]))
+        FROM unnest(CAST($1 AS text[]), CAST($2 AS text[]), CAST($10 AS text[]),
+                    CAST($11 AS text[]), CAST($12 AS text[]))
             AS line (prefix, suffix_key, subject, attested, request_id)
         JOIN written USING (prefix, suffix_key)
     ) SELECT * FROM written"""  # noqa: S608  only names of ours
-).columns(*_WRITTEN)
-"""PUT with a line of the audit log for each identifier that is written."""
+"""PUT with a line of the audit log for each identifier that is written.
+
+$8, $9: who does what, in all the lines. $10 to $12: subject, detail and request of each."""
+
+
+class Written(NamedTuple):
+    """A row of PUT and PUT_LOGGED."""
+
+    prefix: str
+    suffix_key: str
+    version: int
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    created: bool
+
 
 DELETE = sa.text(
     f"""

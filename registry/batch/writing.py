@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from protocol.errors import HandleNotFound, PreconditionFailed
-from registry import audit
+from registry import audit, raw
 from registry.batch import statements
 from registry.batch.model import Course, Done, Item, Stored, columns
 from registry.services import Work
@@ -49,17 +49,15 @@ async def _put(work: Work, course: Course, items: list[Item], *, logged: bool) -
         return
     statement = statements.PUT_LOGGED if logged else statements.PUT
     new = [item for item in items if item.only_new]
-    alone = columns(item.key for item in new)
-    parameters: dict[str, Any] = columns(item.key for item in items) | {
-        "suffixes": [item.operation.identifier.suffix for item in items],
-        "stored": [msgspec.json.encode(item.encoded).decode() for item in items],
-        "templates": [None if item.checker is None else item.checker.text for item in items],
-        "new_prefixes": alone["prefixes"],
-        "new_suffix_keys": alone["suffix_keys"],
-    }
-    if logged:
-        parameters |= _lines(work, items)
-    for row in await work.connection.execute(statement, parameters):
+    values = (
+        *columns(item.key for item in items).values(),
+        [item.operation.identifier.suffix for item in items],
+        [msgspec.json.encode(item.encoded).decode() for item in items],
+        [None if item.checker is None else item.checker.text for item in items],
+        *columns(item.key for item in new).values(),
+        *(_lines(work, items) if logged else ()),
+    )
+    for row in await raw.fetch(work.connection, statements.Written, statement, *values):
         item = course.items[row.prefix, row.suffix_key]
         template = None if item.checker is None else item.checker.text
         stored = Stored(item.encoded, template, row.created_at, row.updated_at)
@@ -81,18 +79,18 @@ async def _delete(work: Work, course: Course, items: list[Item]) -> None:
             course.refuse(item, HandleNotFound(f"{item.operation.identifier} is not registered"))
 
 
-def _lines(work: Work, items: list[Item]) -> dict[str, Any]:
+def _lines(work: Work, items: list[Item]) -> tuple[object, ...]:
     """Return what the audit log says of each put, as of a single write; PostgreSQL adds the
     version.
     """  # noqa: D205
     attested = [msgspec.json.encode(audit.of_values(item.encoded)).decode() for item in items]
-    return {
-        "actor": work.principal.actor,
-        "action": "identifier.put",
-        "subjects": [str(item.operation.identifier) for item in items],
-        "attested": attested,
-        "request_ids": [item.operation.request_id for item in items],
-    }
+    return (
+        work.principal.actor,
+        "identifier.put",
+        [str(item.operation.identifier) for item in items],
+        attested,
+        [item.operation.request_id for item in items],
+    )
 
 
 def _by_prefix(course: Course) -> dict[str, list[str]]:

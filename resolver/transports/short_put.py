@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import uuid
 from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -33,7 +32,7 @@ from registry.api.app import observe
 from registry.api.bodies.identifiers import NewIdentifier
 from registry.api.conditions import condition_of
 from registry.api.identifiers import PATH, registered
-from registry.api.requests import bearer_of, decode_json
+from registry.api.requests import bearer_of, decode_json, new_request_id
 from registry.batch import Done, Put
 from registry.batch.groups import Groups
 from registry.identifiers import Condition, etag
@@ -122,7 +121,7 @@ class Puts:
             body = decode_json(data[stop:], NewIdentifier)
         except IdnodeError:  # the long way says which
             return None
-        request_id = uuid.uuid4().hex
+        request_id = new_request_id()
         put = Put(identifier, body.values, body.template, head.when, request_id)
         return Wanted(head.token, put, request_id, started)
 
