@@ -21,6 +21,7 @@ from benchmarks.rows import (
     batches,
     cached,
     counting,
+    dns,
     exports,
     handle,
     imports,
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="idnode bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small and short, to try it out")
-    parser.add_argument("--no-install", action="store_true", help="do not install nginx and wrk")
+    parser.add_argument("--no-install", action="store_true", help="do not install what is missing")
     parser.add_argument(
         "--only", action="append", choices=list(_STAGES), help="this stage; may be given again"
     )
@@ -103,6 +104,18 @@ def _handle(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> 
     with serve(at, cores, database_url=url, cache_bytes=plan.cache_bytes) as node:
         _say("the Handle protocol")
         return handle.measure(plan, node, programs, cores.serving)
+
+
+def _dns(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    why = dns.unavailable()
+    if why:
+        return dns.not_measured(why)
+    _say(f"filling {plan.handle_identifiers:,} identifiers")
+    url = uvloop.run(_filled(store, "dns", {KNOWN: plan.handle_identifiers}))
+    at = directory / "dns"
+    with serve(at, cores, database_url=url, cache_bytes=plan.cache_bytes) as node:
+        _say("DNS")
+        return dns.measure(plan, node, directory / "dnsperf", cores.serving)
 
 
 def _writes(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
@@ -157,6 +170,7 @@ def _start(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> l
 _STAGES = {
     "reads": _reads,
     "handle": _handle,
+    "dns": _dns,
     "writes": _writes,
     "relations": _relations,
     "exports": _exports,

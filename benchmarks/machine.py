@@ -77,6 +77,8 @@ def describe(postgres: Path, cores: Cores) -> dict[str, str]:
         "postgres": _version([str(postgres), "--version"]),
         "nginx": _version([find("nginx") or "nginx", "-v"]),
         "wrk": _version(["wrk", "-v"]),
+        "knot": _version([find("knotd") or "knotd", "--version"]),
+        "dnsperf": _version(["dnsperf", "-h"]),
     }
 
 

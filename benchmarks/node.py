@@ -30,12 +30,13 @@ class Node:
     """A node that is ready.
 
     server: its public port, and its workers, whose CPU counts as the server's.
-    handle: the same on the port of the Handle protocol.
+    handle, dns: the same on the ports of the Handle protocol and of DNS.
     token: an operator's. seconds: from the start of the command until it was ready.
     """
 
     server: Server
     handle: Server
+    dns: Server
     admin_port: int
     token: str
     seconds: float
@@ -75,7 +76,7 @@ def serve(
     Workers take the serving core, then the other, in turn; all else has the loading core.
     """
     directory.mkdir(exist_ok=True)
-    port, handle_port, admin_port = free_port(), free_port(), free_port()
+    port, handle_port, dns_port, admin_port = (free_port() for _ in range(4))
     token = secrets.token_urlsafe(24)
     settings = {
         "DATA_DIR": str(directory),
@@ -85,7 +86,8 @@ def serve(
         "HANDLE_PORT": str(handle_port),
         "UDP_RESPONSES_PER_SECOND": "0",  # all the load comes from one address
         "UDP_BYTES_PER_SECOND": "0",
-        "DNS_PORT": "0",
+        "DNS_PORT": str(dns_port),
+        "DNS_RESPONSES_PER_SECOND": "0",
         "WORKERS": str(workers),
         "PREFIX": NODE_PREFIX,
         "BOOTSTRAP_TOKEN": token,
@@ -117,7 +119,14 @@ def serve(
             raise ServerError(f"{len(pids)} workers run, {workers} were asked for")
         for position, pid in enumerate(pids):
             pin(pid, (cores.serving, cores.loading)[position % 2])
-        yield Node(Server(port, pids), Server(handle_port, pids), admin_port, token, seconds)
+        yield Node(
+            Server(port, pids),
+            Server(handle_port, pids),
+            Server(dns_port, pids),
+            admin_port,
+            token,
+            seconds,
+        )
     finally:
         end(process, _STOP_SECONDS)
 

@@ -1,4 +1,4 @@
-"""The peers, each a process of its own on the serving core: nginx and stock aiohttp."""
+"""The peers, each a process of its own on the serving core: nginx, stock aiohttp, Knot DNS."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import dns.exception
+import dns.message
+import dns.query
+
 from benchmarks.machine import find, pin, tree
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +25,7 @@ _START_SECONDS = 20
 _STOP_SECONDS = 20
 _INSTALL_SECONDS = 300
 
-_PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}
+_PACKAGES = {"nginx": "nginx-light", "wrk": "wrk", "knotd": "knot", "dnsperf": "dnsperf"}
 
 _NGINX = """\
 daemon off;
@@ -50,6 +54,26 @@ http {{
         }}
     }}
 }}
+"""
+
+
+_KNOT = """\
+server:
+    rundir: {directory}
+    listen: 127.0.0.1@{port}
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+database:
+    storage: {directory}
+log:
+  - target: stderr
+    any: warning
+zone:
+  - domain: {zone}
+    storage: {directory}
+    file: records
+    zonefile-load: whole
 """
 
 
@@ -150,6 +174,34 @@ def nginx(directory: Path, body: bytes, core: int, *, in_memory: bool = False) -
         yield server
 
 
+@contextlib.contextmanager
+def knot(directory: Path, zone: str, records: str, core: int) -> Iterator[Server]:
+    """Run Knot DNS, one worker for UDP, with one zone."""
+    port = free_port()
+    directory.mkdir()
+    (directory / "records").write_text(records)
+    config = directory / "knot.conf"
+    config.write_text(_KNOT.format(directory=directory, port=port, zone=zone))
+    command = [find("knotd") or "knotd", "-c", str(config)]
+
+    def ready(port: int) -> bool:
+        return listens(port) and serves(zone, port)
+
+    with running(command, port, core, directory / "log", ready=ready) as server:
+        yield server
+
+
+def serves(zone: str, port: int) -> bool:
+    """Whether a DNS server on loopback answers for a zone."""
+    try:
+        answer = dns.query.udp(
+            dns.message.make_query(zone, "SOA"), "127.0.0.1", timeout=1, port=port
+        )
+    except (OSError, dns.exception.DNSException):
+        return False
+    return bool(answer.answer)
+
+
 def readable(file: Path) -> None:
     """Let the user that nginx's worker runs as, if started by root, reach a file of ours."""
     file.chmod(0o644)
@@ -179,7 +231,7 @@ def missing(tool: str) -> str | None:
 
 
 def install_tools() -> None:
-    """Install what is missing of nginx and wrk where that can be done: on Debian, as root."""
+    """Install what is missing of tools and peers where that can be done: on Debian, as root."""
     packages = [package for tool, package in _PACKAGES.items() if missing(tool)]
     if not packages or os.geteuid() != 0 or not find("apt-get"):
         return

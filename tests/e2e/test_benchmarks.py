@@ -20,7 +20,8 @@ ECHOES = {"udp_echo_batched", "udp_echo", "tcp_echo"}
 HANDLE = ECHOES | {"handle_udp"} | {f"handle_{echo}" for echo in ECHOES}
 BY_WRK = {"miss", "registration", "registration_p99", "counting"}
 BATCHES = {"batch", "batch_checked"}
-EXPECTED = ALWAYS | PEERS | COMPARED | HANDLE | BY_WRK | BATCHES
+DNS = {"knot_naptr", "dns_naptr"}
+EXPECTED = ALWAYS | PEERS | COMPARED | HANDLE | BY_WRK | BATCHES | DNS
 
 
 @pytest.mark.timeout(300)
