@@ -150,6 +150,7 @@ class Puts:
             f"Date: {rfc822_formatted_time()}\r\n"
             f"Server: {self._server}\r\n"
             f"X-Request-Id: {wanted.request_id}\r\n"
+            "Cache-Control: no-store\r\n"
             "\r\n"
         ).encode() + body
 
