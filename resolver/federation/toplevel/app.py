@@ -7,7 +7,7 @@ system. Whoever may file shows a bearer token, if one is set; reading is open.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -23,11 +23,11 @@ from registry.api import problems
 from registry.api.requests import cut_page, decode_json, page_after, page_limit
 from registry.database import Database
 from resolver.federation.certificates import Authority
-from resolver.federation.toplevel import kinds, page
+from resolver.federation.toplevel import kinds, overview, page, refusals
 from resolver.federation.toplevel.bodies import LARGEST_BODY, json_body, json_response
 from resolver.federation.toplevel.enrolment import add_enrolment
 from resolver.federation.toplevel.faults import Faults, Place, meet
-from resolver.federation.toplevel.gate import Gate, check_sender
+from resolver.federation.toplevel.gate import Gate, check_sender, sender
 from resolver.federation.toplevel.messages import Name, check_named_prefix, take
 from resolver.federation.toplevel.operators import FAULTS, add_operators
 from resolver.federation.toplevel.schema import filings, nodes
@@ -36,9 +36,6 @@ log = structlog.get_logger("idnode.toplevel")
 
 _DATABASE: web.AppKey[Database] = web.AppKey("database", Database)
 _CHANGED: web.AppKey[Callable[[], None]] = web.AppKey("changed")
-_SHOWN = 100
-"""Rows that each table of the page has at most."""
-
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -89,14 +86,22 @@ def make_toplevel_app(
     app.router.add_get("/filings/{prefix}", _get_filing)
     app.router.add_post("/heartbeats", _post_heartbeat)
     app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/nodes", _list_nodes, allow_head=False)
+    app.router.add_get("/refusals", _list_refusals, allow_head=False)
     app.router.add_get("/", _page)
     return app
 
 
 async def _post_filing(request: web.Request) -> web.Response:
-    kind, message = kinds.read(await json_body(request))
-    check_sender(request, message.node)
-    new = await take(request.app[_DATABASE], kind, message)
+    body, database = await json_body(request), request.app[_DATABASE]
+    try:
+        kind, message = kinds.read(body)
+        check_sender(request, message.node)
+        new = await take(database, kind, message)
+    except IdnodeError as error:
+        if error.http_status < 500:
+            await refusals.keep(database, body, sender(request), error)
+        raise
     if new:
         request.app[_CHANGED]()
         log.info("filed", node=message.node, kind=message.kind, subject=message.subject)
@@ -138,22 +143,24 @@ async def _get_filing(request: web.Request) -> web.Response:
     return json_response(dict(row._mapping))
 
 
+async def _list_nodes(request: web.Request) -> web.Response:
+    async with request.app[_DATABASE].begin() as connection:
+        return _listed(await overview.read_nodes(connection))
+
+
+async def _list_refusals(request: web.Request) -> web.Response:
+    async with request.app[_DATABASE].begin() as connection:
+        return _listed(await overview.read_refusals(connection))
+
+
+def _listed(rows: Sequence[overview.Row]) -> web.Response:
+    return json_response({"items": [dict(row._mapping) for row in rows]})
+
+
 async def _page(request: web.Request) -> web.Response:
     async with request.app[_DATABASE].begin() as connection:
-        seen = await connection.execute(
-            sa.select(
-                nodes,
-                sa.cast(
-                    sa.extract("epoch", sa.func.now() - nodes.c.last_heartbeat_at), sa.Double
-                ).label("age"),
-            )
-            .order_by(nodes.c.last_heartbeat_at.desc())
-            .limit(_SHOWN)
-        )
-        filed = await connection.execute(
-            sa.select(filings).order_by(filings.c.updated_at.desc()).limit(_SHOWN)
-        )
-    body = page.render(seen.all(), filed.all(), chinese=_chinese(request))
+        seen = await overview.read_overview(connection)
+    body = page.render(seen, chinese=_chinese(request))
     return web.Response(
         text=body,
         content_type="text/html",

@@ -1,13 +1,17 @@
-"""The page of the top-level stub: which nodes live and what they have filed."""
+"""The page of the top-level stub: its nodes, what they have filed, and what was refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
+from resolver.federation.toplevel.overview import Overview, Row
+
 SILENT_AFTER = 30.0
 """Seconds without a heartbeat after which a node is shown as silent."""
+
+_NOTHING = "-"
 
 _WORDS = {
     "title": ("顶级节点（模拟）", "Top-level node (stub)"),
@@ -20,7 +24,19 @@ _WORDS = {
     "heartbeat": ("最近心跳", "Last heartbeat"),
     "version": ("版本", "Version"),
     "waiting": ("待上报", "Waiting"),
-    "prefixes": ("前缀数", "Prefixes"),
+    "prefixes": ("前缀数（节点上报）", "Prefixes (told)"),
+    "filed_prefixes": ("已备案前缀", "Prefixes (filed)"),
+    "address": ("地址", "Address"),
+    "certificate": ("证书", "Certificate"),
+    "until": ("有效期至", "until"),
+    "never": ("从未上报", "never heard"),
+    "cancelled": ("已吊销", "revoked"),
+    "refusals": ("被拒绝的上报（最近）", "Refused messages (latest)"),
+    "kind": ("类型", "Kind"),
+    "subject": ("对象", "Subject"),
+    "reason": ("原因", "Reason"),
+    "times": ("次数", "Times"),
+    "last": ("最近一次", "Last"),
     "identifiers": ("标识数（估计）", "Identifiers (estimate)"),
     "prefix": ("前缀", "Prefix"),
     "enterprise": ("企业", "Enterprise"),
@@ -48,7 +64,19 @@ th { font-weight: 600; white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; }
 """
 
-_NODE_HEADS = ("node", "state", "heartbeat", "version", "waiting", "prefixes", "identifiers")
+_NODE_HEADS = (
+    "node",
+    "state",
+    "heartbeat",
+    "version",
+    "waiting",
+    "prefixes",
+    "filed_prefixes",
+    "identifiers",
+    "address",
+    "certificate",
+)
+_REFUSAL_HEADS = ("last", "node", "kind", "subject", "reason", "times")
 _FILING_HEADS = (
     "prefix",
     "state",
@@ -61,53 +89,91 @@ _FILING_HEADS = (
 )
 
 
-def render(nodes: Sequence[Any], filings: Sequence[Any], *, chinese: bool) -> str:
-    """Return the page as HTML that needs nothing else.
+_Word = Callable[[str], str]
 
-    nodes: rows of toplevel.nodes with `age`, seconds since the last heartbeat; filings: rows of
-    toplevel.filings. Whatever they hold is escaped.
-    """
+
+def render(seen: Overview, *, chinese: bool) -> str:
+    """Return the page as HTML that needs nothing else. Whatever was filed is escaped."""
 
     def word(name: str) -> str:
         return _WORDS[name][0 if chinese else 1] if name in _WORDS else name
 
-    node_rows = [
-        (
-            row.node,
-            word("alive" if row.age <= SILENT_AFTER else "silent"),
-            _time(row.last_heartbeat_at),
-            row.version,
-            row.outbox_depth,
-            row.prefixes,
-            row.identifiers,
-        )
-        for row in nodes
-    ]
-    filing_rows = [
-        (
-            row.prefix,
-            word(row.status),
-            row.enterprise_name,
-            row.credit_code,
-            word(row.hosting),
-            row.node,
-            _time(row.filed_at),
-            _time(row.updated_at),
-        )
-        for row in filings
-    ]
+    sections = (
+        ("nodes", _NODE_HEADS, [_node(row, word) for row in seen.nodes]),
+        ("filings", _FILING_HEADS, [_filing(row, word) for row in seen.filings]),
+        ("refusals", _REFUSAL_HEADS, [_refusal(row) for row in seen.refusals]),
+    )
     language, other = ("zh", "en") if chinese else ("en", "zh")
+    body = "".join(
+        f"<h2>{word(title)}</h2>{_table(map(word, heads), rows, word('none'))}"
+        for title, heads, rows in sections
+    )
     return (
         f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{word('title')}</title><style>{_STYLE}</style></head><body>"
         f'<header><h1>{word("title")}</h1><a href="?lang={other}" lang="{other}">'
-        f"{word('other')}</a></header><main>"
-        f"<h2>{word('nodes')}</h2>{_table(map(word, _NODE_HEADS), node_rows, word('none'))}"
-        f"<h2>{word('filings')}</h2>"
-        f"{_table(map(word, _FILING_HEADS), filing_rows, word('none'))}"
-        "</main></body></html>\n"
+        f"{word('other')}</a></header><main>{body}</main></body></html>\n"
     )
+
+
+def _node(row: Row, word: _Word) -> Sequence[object]:
+    if row.age is None:
+        state = word("never")
+    else:
+        state = word("alive" if row.age <= SILENT_AFTER else "silent")
+    return (
+        row.node,
+        state,
+        _time(row.last_heartbeat_at),
+        _known(row.version),
+        _known(row.outbox_depth),
+        _known(row.prefixes),
+        row.filed,
+        _known(row.identifiers),
+        _address(row.site),
+        _certificate(row, word),
+    )
+
+
+def _filing(row: Row, word: _Word) -> Sequence[object]:
+    return (
+        row.prefix,
+        word(row.status),
+        row.enterprise_name,
+        row.credit_code,
+        word(row.hosting),
+        row.node,
+        _time(row.filed_at),
+        _time(row.updated_at),
+    )
+
+
+def _refusal(row: Row) -> Sequence[object]:
+    return (
+        _time(row.last_at),
+        row.node,
+        row.kind,
+        row.subject,
+        f"HTTP {row.status} {row.reason}",
+        row.times,
+    )
+
+
+def _certificate(row: Row, word: _Word) -> str:
+    if row.certified_until is not None:
+        return f"{word('until')} {_time(row.certified_until)}"
+    return word("cancelled") if row.revoked else _NOTHING
+
+
+def _address(site: Any) -> str:
+    """Return where the servers of a site are."""
+    servers = [] if site is None else site["servers"]
+    return ", ".join(server["address"] for server in servers) or _NOTHING
+
+
+def _known(value: object) -> object:
+    return _NOTHING if value is None else value
 
 
 def _table(heads: Iterable[str], rows: Sequence[Sequence[object]], none: str) -> str:
@@ -121,4 +187,6 @@ def _table(heads: Iterable[str], rows: Sequence[Sequence[object]], none: str) ->
 
 
 def _time(moment: Any) -> str:
+    if moment is None:
+        return _NOTHING
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

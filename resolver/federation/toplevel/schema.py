@@ -53,6 +53,21 @@ sites = sa.Table(
 )
 """The site that each secondary node has filed as its own: HS_SITE in Handle JSON."""
 
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    sa.Column("digest", pg.BYTEA, primary_key=True),
+    sa.Column("node", _Name, nullable=False),
+    sa.Column("kind", pg.TEXT, nullable=False),
+    sa.Column("subject", _Name, nullable=False),
+    sa.Column("reason", pg.TEXT, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("times", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("first_at", _Time, nullable=False, server_default=_now),
+    sa.Column("last_at", _Time, nullable=False, server_default=_now),
+)
+"""Why messages were refused, each reason once; the digest is that of what tells them apart."""
+
 invitations = sa.Table(
     "invitations",
     metadata,
