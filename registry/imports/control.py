@@ -7,7 +7,7 @@ import uuid
 import sqlalchemy as sa
 
 from protocol.errors import Conflict
-from registry.imports import records, uploads
+from registry.imports import records, room, uploads
 from registry.principals import OPERATOR
 from registry.schema import import_chunks, imports
 from registry.services import Record, Work
@@ -39,10 +39,12 @@ async def cancel(work: Work, import_id: uuid.UUID) -> Record:
 async def resume(work: Work, import_id: uuid.UUID) -> Record:
     """Let an import that failed or was cancelled go on behind its last batch. Return the import.
 
-    Raises InsufficientPermission, NotFound, and Conflict where it is in another state or its file
-    is not kept any more.
+    Raises InsufficientPermission, NotFound, and Conflict where it is in another state, its file is
+    not kept any more, or too many others are under way.
     """
     await _to_change(work, import_id)
+    whose = sa.select(imports.c.enterprise_id).where(imports.c.id == import_id)
+    await room.check_another(work.connection, await work.connection.scalar(whose))
     going = await work.connection.execute(
         imports.update()
         .where(imports.c.id == import_id, imports.c.state.in_(RESUMABLE))

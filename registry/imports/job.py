@@ -18,7 +18,7 @@ import structlog
 
 from protocol.errors import StoreUnavailable
 from registry.database import Database, unavailable
-from registry.imports import merge, modes
+from registry.imports import merge, modes, turns
 from registry.imports.batches import Batch, read_batches
 from registry.imports.checks import TemplateWithdrawn
 from registry.imports.merge import MAX_ERRORS, STAGING, Course, Import, Overtaken
@@ -53,7 +53,7 @@ async def run_imports(registry: Registry, stop: asyncio.Event) -> None:
             async with _listening(registry.database) as (connection, wake):
                 while not stop.is_set():
                     wake.clear()
-                    import_id = await _oldest(connection)
+                    import_id = await turns.following(connection, within=LOOK_SECONDS)
                     if import_id is None:
                         await _first_of(stop, wake, within=LOOK_SECONDS)
                     else:
@@ -68,10 +68,11 @@ async def run_imports(registry: Registry, stop: asyncio.Event) -> None:
 async def import_once(
     registry: Registry, import_id: uuid.UUID, *, stop: asyncio.Event | None = None
 ) -> None:
-    """Work on one import until it has ended, or until `stop` after the batch under way.
+    """Work on one import until it has ended, or is to make way after the batch under way.
 
-    Goes on where an earlier attempt was cut off. Raises StoreUnavailable; what was committed by
-    then stays, and a later call goes on from there.
+    It makes way at `stop`, and for others that have waited for their turn. Goes on where an
+    earlier attempt was cut off. Raises StoreUnavailable; what was committed by then stays, and a
+    later call goes on from there.
     """
     with unavailable():
         try:
@@ -109,11 +110,10 @@ async def _import(
     watch = _Watch()
     state, reason = "checked" if job.dry_run else "done", None
     try:
-        await _work(registry, writer, job, stop, watch)
+        if not await _work(registry, writer, job, stop, watch):
+            return
     except Unreadable as error:
         state, reason = "failed", str(error)
-    if state != "failed" and stop is not None and stop.is_set():
-        return
     async with asyncio.timeout(_STEP_SECONDS):
         await merge.end(writer, job, state, reason, watch.lap())
     log.info("import_ended", id=str(job.id), state=state, reason=reason)
@@ -151,8 +151,13 @@ async def _work(
     job: Import,
     stop: asyncio.Event | None,
     watch: _Watch,
-) -> None:
-    """Write batch after batch until the file ends or `stop` is set. Raises Unreadable."""
+) -> bool:
+    """Write batch after batch; return whether that was all, or it goes on another time.
+
+    It does where `stop` is set, and where others have waited long enough. A dry run does not: it
+    would begin anew. Raises Unreadable.
+    """
+    begun = time.monotonic()
     await writer.execute(modes.SEEN if job.dry_run else STAGING, timeout=_STEP_SECONDS)
     course = Course(room=MAX_ERRORS - job.failed)
     meter = Meter(job.bytes)
@@ -176,7 +181,13 @@ async def _work(
                     registry.row.add("idnode_import_rows", "done", by=batch.accepted)
                     registry.row.add("idnode_import_rows", "failed", by=len(batch.refusals))
                 if stop is not None and stop.is_set():
-                    return
+                    return False
+                if not job.dry_run and time.monotonic() - begun >= turns.SECONDS:
+                    whose = job.enterprise_id
+                    if await turns.others_wait(writer, whose, within=_STEP_SECONDS):
+                        log.info("import_makes_way", id=str(job.id))
+                        return False
+    return True
 
 
 async def _one_ahead(batches: AsyncIterator[Batch]) -> AsyncGenerator[Batch, None]:
@@ -207,16 +218,6 @@ async def _chunks(
         meter.taken = size
     if size != job.bytes:
         raise Unreadable(f"the stored file has {size} bytes instead of {job.bytes}")
-
-
-async def _oldest(connection: asyncpg.Connection) -> uuid.UUID | None:
-    with unavailable():
-        found: uuid.UUID | None = await connection.fetchval(
-            """SELECT id FROM imports WHERE state IN ('queued', 'running')
-               ORDER BY created_at LIMIT 1""",
-            timeout=LOOK_SECONDS,
-        )
-    return found
 
 
 @contextlib.asynccontextmanager

@@ -26,7 +26,7 @@ from protocol.errors import (
     TooLarge,
 )
 from registry.database import Database
-from registry.imports import mappings
+from registry.imports import mappings, room
 from registry.imports.job import CHANNEL
 from registry.imports.mapping import Mapping, check_mapping
 from registry.imports.modes import UPSERT, Mode
@@ -75,11 +75,14 @@ class Stored:
 async def begin(work: Work, terms: Terms) -> uuid.UUID:
     """Make an import that waits for its file; return its id.
 
-    Raises InsufficientPermission, Conflict for a prefix that is not hosted here and active, and
-    InvalidValue for a template that is not there or has no prefix.
+    Raises InsufficientPermission, Conflict for a prefix that is not hosted here and active and for
+    too many imports or bytes of them, and InvalidValue for a template that is not there or has no
+    prefix.
     """
     enterprise_id = work.principal.enterprise_id
     work.principal.require(OPERATOR, enterprise=enterprise_id, scope="imports")
+    await room.check_another(work.connection, enterprise_id)
+    await room.check_bytes(work.connection, enterprise_id)
     if terms.prefix is not None:
         await _check_prefix(work, terms.prefix)
     template, mapping = None, None
@@ -162,7 +165,8 @@ async def store(
 
     read: returns the next bytes of the body, none at its end. maximum: in bytes. silence: seconds
     that one `read` may take. Raises TooLarge, MalformedRequest for an empty body, BodyTimeout for a
-    silent sender, Conflict if the import is gone, StoreUnavailable, and whatever `read` raises.
+    silent sender, Conflict if the import is gone or too much is kept of its enterprise,
+    StoreUnavailable, and whatever `read` raises.
     """
     digest = hashlib.sha256()
     size = 0
@@ -204,9 +208,12 @@ async def _store_piece(database: Database, import_id: uuid.UUID, number: int, pi
             imports.update()
             .where(imports.c.id == import_id, imports.c.state == "uploading")
             .values(bytes=imports.c.bytes + len(piece), updated_at=sa.func.now())
+            .returning(imports.c.enterprise_id)
         )
-        if not grown.rowcount:
+        row = grown.one_or_none()
+        if row is None:
             raise Conflict("the upload took too long and was given up")
+        await room.check_bytes(connection, row.enterprise_id)
         await connection.execute(
             import_chunks.insert().values(import_id=import_id, number=number, data=piece)
         )

@@ -11,6 +11,11 @@ SENTENCES = {
     "the import is {}: only one that failed or was cancelled goes on": (
         "导入任务处于{}状态,只有失败或已取消的才能继续"
     ),
+    "{} imports are under way: wait for one of them, or cancel it": (
+        "已有 {} 个导入任务正在进行:请等待其中一个结束或将其取消"
+    ),
+    "the files that are kept have more than {} bytes: those of failed and cancelled imports are"
+    " kept for 7 days": "保存的文件合计超过 {} 字节:失败和已取消的导入文件保存 7 天",
     "the file is not kept any more: send it again": "文件已不再保存,请重新上传",
     "others register the identifiers of this import at this moment": (
         "此刻有其他请求正在注册本次导入的标识"
