@@ -26,6 +26,7 @@ from registry.imports.job import run_imports
 from registry.metrics import Row
 from registry.node_filing import file_node
 from registry.outbox import run_depth
+from registry.reports import run_reports
 from registry.services import Registry
 from registry.statistics.registrations import run_statistics
 from registry.transparency.heads import run_log
@@ -106,6 +107,7 @@ def _jobs(task: child.Task, database: Database, trust: Trust | None, row: Row) -
         "log": lambda stop: run_log(database, load_key(datadir.log_key(settings)), stop),
     }
     if settings.toplevel_url is not None:
+        jobs["reports"] = lambda stop: run_reports(database, stop)
         jobs["uplink"] = lambda stop: _uplink(settings, database, trust, row, stop)
     return jobs
 

@@ -18,12 +18,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from registry.database import Database
 from registry.metrics import Row
 from registry.schema import enterprises, outbox, prefixes
+
+log = structlog.get_logger("idnode.outbox")
 
 CHANNEL = "idnode_outbox"
 """Channel of NOTIFY that wakes the sender."""
@@ -39,6 +42,10 @@ LONGEST_DELAY = 60.0
 
 SHOWN_SECONDS = 5.0
 """How often the metrics learn how many messages wait."""
+
+MANY = 10_000
+"""Messages that wait, of which an operator is warned. None is refused for it: filings are never
+given up by themselves, and reports of figures are as many as there are hours and days."""
 
 _LONGEST_ERROR = 500
 _LOCK = "idnode outbox"
@@ -111,6 +118,34 @@ async def enqueue(
     await connection.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
 
 
+async def replace(
+    connection: AsyncConnection, *, subject: str, kind: str, payload: Mapping[str, Any]
+) -> None:
+    """Write a message in the place of one of the same subject and kind that waits, if one does.
+
+    For reports of which the latest alone counts, and whose payload says which is the later: one
+    that is on its way at the moment may arrive as well. The reason why the former one waits stays,
+    and so does the time of its next attempt.
+    """
+    await _lock(connection, subject)
+    waits = (
+        sa.select(outbox.c.id)
+        .where(outbox.c.subject == subject, outbox.c.kind == kind, outbox.c.delivered_at.is_(None))
+        .order_by(outbox.c.id.desc())
+        .limit(1)
+    )
+    replaced = await connection.execute(
+        outbox.update()
+        .where(outbox.c.id == waits.scalar_subquery())
+        .values(payload=dict(payload), message_id=sa.func.gen_random_uuid())
+    )
+    if not replaced.rowcount:
+        await connection.execute(
+            outbox.insert().values(subject=subject, kind=kind, payload=dict(payload))
+        )
+    await connection.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
+
+
 async def enqueue_prefix(connection: AsyncConnection, prefix: str) -> None:
     """File the state that `prefix` has in the caller's transaction.
 
@@ -166,11 +201,16 @@ async def run_depth(database: Database, row: Row, stop: asyncio.Event) -> None:
 
     Raises StoreUnavailable.
     """
+    warned = False
     try:
         while not stop.is_set():
             async with database.begin() as connection:
                 state = await waiting(connection)
             row.set("idnode_outbox_depth", value=state.depth)
+            if (state.depth > MANY) != warned:
+                warned = not warned
+                tell = log.warning if warned else log.info
+                tell("outbox_deep" if warned else "outbox_shrunk", depth=state.depth, bound=MANY)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SHOWN_SECONDS):
                     await stop.wait()
@@ -209,10 +249,10 @@ async def take_due(
 
 
 async def mark_delivered(connection: AsyncConnection, message: Message) -> None:
-    """Record that the top-level node has the message."""
+    """Record that the top-level node has the message, unless it was replaced meanwhile."""
     await connection.execute(
         outbox.update()
-        .where(outbox.c.id == message.id, outbox.c.delivered_at.is_(None))
+        .where(*_same(message))
         .values(delivered_at=sa.func.now(), attempts=outbox.c.attempts + 1, last_error=None)
     )
 
@@ -226,7 +266,7 @@ async def mark_failed(
     """
     await connection.execute(
         outbox.update()
-        .where(outbox.c.id == message.id, outbox.c.delivered_at.is_(None))
+        .where(*_same(message))
         .values(
             attempts=outbox.c.attempts + 1,
             next_attempt_at=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, delay),
@@ -250,6 +290,14 @@ def retry_delay(
     # The exponent is bounded because 2.0**1024 is an error.
     bound = min(longest, first * 2.0 ** min(attempts, 64))
     return bound * (0.5 + 0.5 * random())
+
+
+def _same(message: Message) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        outbox.c.id == message.id,
+        outbox.c.message_id == message.message_id,
+        outbox.c.delivered_at.is_(None),
+    )
 
 
 def _printable(text: str) -> str:

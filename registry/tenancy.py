@@ -33,6 +33,7 @@ NODE_TABLES = {
     "log_heads": "the tree over what all have done; proofs are read for them",
     "log_nodes": "the tree over what all have done; proofs are read for them",
     "outbox": "what the node itself tells the top-level node",
+    "reports": "what the node itself has told the top-level node",
     "reserved_numbers": "kept back from all; asked with tenancy lifted",
     "resolution_sources": "what workers have written into the statistics; they alone use it",
     "top_sources": "the error of estimates over all names of all enterprises",

@@ -76,6 +76,7 @@ PARTS = (
     Part("registration_hours", growing=True, time="hour"),
     Part("registration_totals"),
     Part("relations", growing=True),
+    Part("reports"),
     Part("reserved_numbers"),
     Part("resolution_hours", growing=True, time="hour"),
     Part("resolution_sources"),

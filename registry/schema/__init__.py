@@ -50,6 +50,7 @@ from registry.schema.logs import (
     log_heads,
     log_nodes,
     outbox,
+    reports,
 )
 from registry.schema.statistics import (
     registration_changes,
@@ -103,6 +104,7 @@ __all__ = [
     "registration_totals",
     "relation_version",
     "relations",
+    "reports",
     "reserved_numbers",
     "resolution_hours",
     "resolution_sources",

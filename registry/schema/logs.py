@@ -99,3 +99,13 @@ outbox = sa.Table(
     sa.Index("outbox_waiting", "id", postgresql_where=sa.text("delivered_at IS NULL")),
 )
 """What the top-level node must learn; written in the transaction that makes it true."""
+
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("subject", Name, primary_key=True),
+    sa.Column("digest", Text, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("reported_at", Time, nullable=False, server_default=now),
+)
+"""Of which figures the latest report of an hour or a day was made; see registry/reports.py."""

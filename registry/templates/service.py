@@ -20,9 +20,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from protocol.errors import Conflict, HandleExists, InvalidValue, NotFound, ServerNotResponsible
 from protocol.identifier import fold
+from registry import tenancy
 from registry.identifiers import Condition
 from registry.prefixes import ACTIVE, HOSTED, MAX_REASON
 from registry.principals import OPERATOR, STAFF
+from registry.reports import report_template
 from registry.schema import prefixes, templates
 from registry.services import Record, Work, check_text
 from registry.templates import checks, resolvable
@@ -130,6 +132,7 @@ async def publish(work: Work, prefix: str, reference: Reference) -> Record:
     checks.check_successor(await _earlier_types(work, row, definition), definition)
     published = await _update(work, row, state=PUBLISHED, published_at=work.now)
     await resolvable.publish(work, published)
+    await _tell(work, published)
     await _audit(work, "publish", published, sha256=published.digest.hex())
     return published
 
@@ -150,8 +153,15 @@ async def withdraw(work: Work, prefix: str, reference: Reference, reason: str) -
         raise Conflict(f"only a published version can be withdrawn, but it is {row.state}")
     withdrawn = await _update(work, row, state=WITHDRAWN, reason=reason, withdrawn_at=work.now)
     await resolvable.publish(work, withdrawn)
+    await _tell(work, withdrawn)
     await _audit(work, "withdraw", withdrawn, reason=reason)
     return withdrawn
+
+
+async def _tell(work: Work, row: Record) -> None:
+    """Let the top-level node know; the outbox is the node's, whoever publishes."""
+    async with tenancy.lifted(work.connection, work.principal.enterprise_id):
+        await report_template(work.connection, row)
 
 
 async def get(work: Work, prefix: str, reference: Reference) -> Record:

@@ -349,6 +349,7 @@ async def _sources(database: Database) -> None:
             " VALUES (gen_random_uuid(), '{}', true)",
             "INSERT INTO top_sources (source, day, kind, total, floor)"
             " VALUES (gen_random_uuid(), now()::date, 'found', 7, 1)",
+            "INSERT INTO reports (subject, digest, revision) VALUES ('an hour', '00', 2)",
         ):
             await connection.execute(sa.text(statement))
 

@@ -90,6 +90,32 @@ certificates = sa.Table(
 )
 """Every certificate that a node was given."""
 
+figures = sa.Table(
+    "figures",
+    metadata,
+    sa.Column("node", _Name, primary_key=True),
+    sa.Column("per", _Name, primary_key=True),
+    sa.Column("start", _Name, primary_key=True),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("report", pg.JSONB, nullable=False),
+    sa.Column("updated_at", _Time, nullable=False, server_default=_now),
+)
+"""What each node reported of each hour and day, the latest revision."""
+
+templates = sa.Table(
+    "templates",
+    metadata,
+    sa.Column("prefix", _Name, primary_key=True),
+    sa.Column("name", _Name, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("node", _Name, nullable=False),
+    sa.Column("state", pg.TEXT, nullable=False),
+    sa.Column("definition", pg.JSONB(none_as_null=True)),
+    sa.Column("sha256", pg.TEXT, nullable=False),
+    sa.Column("updated_at", _Time, nullable=False, server_default=_now),
+)
+"""Versions of templates that were published or withdrawn."""
+
 nodes = sa.Table(
     "nodes",
     metadata,
