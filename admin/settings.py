@@ -18,7 +18,8 @@ from msgspec import Meta, field
 from protocol.dns.zones import Zones
 from registry.networks import networks
 from resolver.dns.setup import ZoneSettings
-from resolver.recursion.places import is_path, read_root
+from resolver.recursion.discovery.lookup import make_resolver, read_anchors, read_servers, read_zone
+from resolver.recursion.places import is_path, read_nodes, read_root
 
 ENVIRONMENT = "IDNODE_"
 FILE = "idnode.toml"
@@ -56,6 +57,10 @@ RELOADABLE = frozenset(
         "statistics_days",
         "recursion_clients",
         "recursion_root",
+        "recursion_nodes",
+        "discovery_zone",
+        "discovery_servers",
+        "discovery_anchor",
         "recursion_allow_private",
         "recursion_seconds",
         "recursion_walks",
@@ -138,6 +143,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prefix_quota: Annotated[int, Meta(ge=0, le=100_000)] = 100
     recursion_clients: Annotated[str, Meta(max_length=2000)] = ""
     recursion_root: Annotated[str, Meta(min_length=1, max_length=2000)] | None = None
+    recursion_nodes: Annotated[str, Meta(max_length=10_000)] = ""
+    discovery_zone: Annotated[str, Meta(max_length=253)] = ""
+    discovery_servers: Annotated[str, Meta(max_length=2000)] = ""
+    discovery_anchor: Path | None = None
     recursion_allow_private: Annotated[str, Meta(max_length=2000)] = ""
     recursion_seconds: Annotated[float, Meta(ge=0.5, le=30)] = 4.0
     recursion_walks: Annotated[int, Meta(ge=1, le=10_000)] = 256
@@ -208,11 +217,20 @@ def load(
         except ValueError as error:
             raise SettingsError(f"{name}: {error}") from None
     settings = _with_root(settings, directory)
+    _check_discovery(settings, directory)
     try:
         Zones.of(zone_settings(settings).data(settings.bind))
     except ValueError as error:
         raise SettingsError(f"dns_ors_zone, dns_ons_zones, dns_servers: {error}") from None
-    names = ("data_dir", "tls_cert", "tls_key", "label_font", "log_key", "snms_key")
+    names = (
+        "data_dir",
+        "tls_cert",
+        "tls_key",
+        "label_font",
+        "log_key",
+        "snms_key",
+        "discovery_anchor",
+    )
     paths = {name: getattr(settings, name) for name in names}
     found = {name: directory / path for name, path in paths.items() if path is not None}
     return msgspec.structs.replace(settings, **found)
@@ -222,7 +240,7 @@ def _with_root(settings: Settings, directory: Path) -> Settings:
     """Check where recursion begins; a relative path of it begins in the directory."""
     root = settings.recursion_root
     if root is None:
-        if settings.recursion_clients:
+        if settings.recursion_clients and not settings.discovery_zone:
             raise SettingsError("recursion_clients: there is no recursion_root where walks begin")
         return settings
     if is_path(root):
@@ -232,6 +250,25 @@ def _with_root(settings: Settings, directory: Path) -> Settings:
     except (OSError, ValueError) as error:
         raise SettingsError(f"recursion_root: {error}") from None
     return msgspec.structs.replace(settings, recursion_root=root)
+
+
+def _check_discovery(settings: Settings, directory: Path) -> None:
+    """Check where nodes are found; a relative path of the anchor begins in the directory."""
+    try:
+        read_nodes(settings.recursion_nodes)
+    except ValueError as error:
+        raise SettingsError(f"recursion_nodes: {error}") from None
+    anchor = settings.discovery_anchor
+    try:
+        zone, servers = read_zone(settings.discovery_zone), read_servers(settings.discovery_servers)
+        if settings.discovery_zone:
+            make_resolver(servers)
+        if anchor is not None:
+            read_anchors(directory / anchor, zone)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"discovery_zone, discovery_servers, discovery_anchor: {error}"
+        ) from None
 
 
 _NETWORKS = ("trusted_proxies", "site_networks", "recursion_clients", "recursion_allow_private")

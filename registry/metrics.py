@@ -206,6 +206,12 @@ METRICS = (
         "counter",
     ),
     Metric(
+        "idnode_recursion_discovered",
+        "Searches in the DNS for nodes, and servers named there that must not be asked.",
+        "counter",
+        (("outcome", ("found", "none", "untrusted", "failed", "refused")),),
+    ),
+    Metric(
         "idnode_recursion_failed",
         "Identifiers of other nodes for which no answer was found.",
         "counter",

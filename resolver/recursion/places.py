@@ -30,11 +30,15 @@ Allows = Callable[[str, int], bool]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server: its IP address, or a name that the operator gave, and where it takes queries."""
+    """One server: its IP address, or a name that the operator gave, and where it takes queries.
+
+    rank: the lowest is asked first, however fast others are.
+    """
 
     host: str
     udp: int | None = None
     tcp: int | None = None
+    rank: int = 0
 
     def endpoint(self, transport: Transport) -> Endpoint | None:
         """Return where it takes queries over a transport; None for nowhere."""
@@ -106,6 +110,24 @@ def _server(record: dict[str, Any]) -> Server | None:
 
 def _allowed(server: Server, allows: Allows) -> bool:
     return all(allows(server.host, port) for port in (server.udp, server.tcp) if port)
+
+
+def read_nodes(text: str) -> dict[str, Place]:
+    """Return where walks to prefixes begin, of ``PREFIX=host:port`` with commas between.
+
+    A prefix that is given several times has several sites. Raises ValueError.
+    """
+    sites: dict[str, list[Site]] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        prefix, equals, server = part.partition("=")
+        if not equals:
+            raise ValueError(f"not of the form prefix=host:port: {part}")
+        try:
+            key = Identifier.of(prefix.strip(), "any").prefix_key
+        except IdnodeError as error:
+            raise ValueError(f"{part}: {error.detail}") from None
+        sites.setdefault(key, []).append(_root_site(server.strip()))
+    return {prefix: Place(tuple(each)) for prefix, each in sites.items()}
 
 
 def read_root(text: str) -> Place:

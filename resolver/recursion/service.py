@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic, time
@@ -16,11 +16,14 @@ from protocol.identifier import Identifier
 from protocol.values import HandleValue
 from registry.metrics import Row
 from registry.networks import Networks, holds
+from registry.prefix_handles import owner_prefix
 from resolver.client.exchange import Answer
 from resolver.client.steps import Step
 from resolver.handle.elsewhere import Address, read_address
 from resolver.recursion.asker import Asker, Network, real_network
 from resolver.recursion.cache import Entry, TimedCache
+from resolver.recursion.discovery.lookup import Lookup
+from resolver.recursion.discovery.search import Discovery
 from resolver.recursion.model import (
     Bounds,
     Found,
@@ -52,6 +55,9 @@ _PREFETCH_PART, _PREFETCH_HITS = 0.1, 3
 _PLACES_PART = 8  # of the room: the sites of prefixes
 _FAILURES_PART = 16
 
+Begin = Callable[[Identifier], Awaitable[Steps]]
+"""Begins the walk to an identifier."""
+
 log = structlog.get_logger("idnode.recursion")
 
 
@@ -76,10 +82,12 @@ class Recursion:
 
     def __init__(
         self,
-        root: Place,
+        root: Place | None,
         clients: Networks,
         *,
         row: Row,
+        nodes: Mapping[str, Place] | None = None,
+        dns: Lookup | None = None,
         private: Networks = (),
         here: frozenset[tuple[Address, int]] = frozenset(),
         bounds: Bounds | None = None,
@@ -90,6 +98,8 @@ class Recursion:
     ) -> None:
         """Take where walks begin, and whose questions are taken.
 
+        nodes: where they begin for what is under a prefix. dns: asks the DNS for what is in
+        neither; without a root, for that too.
         private: networks that referrals may lead to though they are not public. here: addresses and
         ports of this node itself, which are never asked. clock: seconds that do not go back; now:
         Unix seconds.
@@ -103,6 +113,10 @@ class Recursion:
         self.answers: TimedCache[Found] = TimedCache(room, clock)
         self._places: TimedCache[Place] = TimedCache(room // _PLACES_PART, clock)
         self._failures: TimedCache[RecursionFailed] = TimedCache(room // _FAILURES_PART, clock)
+        self._nodes = nodes or {}
+        self._discovery = (
+            None if dns is None else Discovery(dns, self._allows, self._discovered, clock=clock)
+        )
         self._flights: dict[str, asyncio.Task[Found]] = {}
         self._by_client = Places(self._limits.client_walks)
         self._rates = Shares(self._limits.client_rate, 1.0, clock)
@@ -117,6 +131,8 @@ class Recursion:
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
+        if self._discovery is not None:
+            await self._discovery.close()
 
     async def resolve(
         self, identifier: Identifier, client: str, *, count: int = 0, fresh: bool = False
@@ -144,7 +160,7 @@ class Recursion:
     async def _answer(
         self,
         identifier: Identifier,
-        begin: Callable[[Identifier], Steps],
+        begin: Begin,
         client: str,
         *,
         count: int,
@@ -186,7 +202,7 @@ class Recursion:
     def _take_off(
         self,
         identifier: Identifier,
-        begin: Callable[[Identifier], Steps],
+        begin: Begin,
         client: str,
         count: int,
     ) -> asyncio.Task[Found]:
@@ -222,7 +238,7 @@ class Recursion:
     def _prefetch(
         self,
         identifier: Identifier,
-        begin: Callable[[Identifier], Steps],
+        begin: Begin,
         entry: Entry[Found],
         client: str,
     ) -> None:
@@ -235,13 +251,11 @@ class Recursion:
                 self._take_off(identifier, begin, client, 0)
                 self._row.add("idnode_recursion_prefetched")
 
-    async def _fly(
-        self, identifier: Identifier, begin: Callable[[Identifier], Steps], count: int
-    ) -> Found:
+    async def _fly(self, identifier: Identifier, begin: Begin, count: int) -> Found:
         """Walk to the answer and keep it. Raises RecursionFailed."""
         try:
             async with asyncio.timeout(self.bounds.seconds):
-                asked = await walked(begin(identifier), partial(self._ask, count))
+                asked = await walked(await begin(identifier), partial(self._ask, count))
         except TimeoutError:
             failure = RecursionFailed(
                 f"{identifier}: no answer in {self.bounds.seconds:g} s", "deadline"
@@ -273,22 +287,41 @@ class Recursion:
             detail=failure.detail[:256],
         )
 
-    def _from_root(self, identifier: Identifier) -> Steps:
-        return self._walk().find(identifier)
+    async def _from_root(self, identifier: Identifier) -> Steps:
+        walk = await self._walk()
+        if self._places.fresh(identifier.prefix_key) is None:
+            walk.near_prefix = owner_prefix(identifier)
+            walk.near = await self._near(walk.near_prefix)
+        return walk.find(identifier)
 
-    def _from_referral(self, referral: Referral, identifier: Identifier) -> Steps:
+    async def _from_referral(self, referral: Referral, identifier: Identifier) -> Steps:
         of_prefix = referral.code == ResponseCode.PREFIX_REFERRAL
-        return self._walk().at(identifier, referral.values(), of_prefix=of_prefix)
+        return (await self._walk()).at(identifier, referral.values(), of_prefix=of_prefix)
 
-    def _walk(self) -> Walk:
+    async def _walk(self) -> Walk:
+        root = self._root
+        if root is None and self._discovery is not None:
+            root = await self._discovery.root()
         return Walk(
-            self._root,
+            root,
             self._places.fresh,
             self._learn,
             self._allows,
             self.bounds,
             self._refused,
         )
+
+    async def _near(self, prefix: str) -> Place | None:
+        """Return where the walk to a prefix begins, None for the root: what is set comes first."""
+        at = prefix
+        while at:
+            if at in self._nodes:
+                return self._nodes[at]
+            at = at.rpartition(".")[0]
+        return None if self._discovery is None else await self._discovery.near(prefix)
+
+    def _discovered(self, outcome: str) -> None:
+        self._row.add("idnode_recursion_discovered", outcome)
 
     def _learn(self, prefix: str, place: Place, values: Sequence[HandleValue]) -> None:
         seconds = seconds_to_keep(values, self.bounds, self._now())

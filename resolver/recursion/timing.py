@@ -43,9 +43,11 @@ class Timing:
         """Return the servers, the ones that are likely to answer first at the front."""
         now = self._clock()
 
-        def rank(server: Server) -> tuple[bool, float]:
+        def rank(server: Server) -> tuple[bool, int, float]:
             times = self._known.get(server)
-            return (False, 0.0) if times is None else (times.resting_until > now, times.smoothed)
+            if times is None:
+                return False, server.rank, 0.0
+            return times.resting_until > now, server.rank, times.smoothed
 
         return sorted(servers, key=rank)
 

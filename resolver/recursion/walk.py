@@ -53,17 +53,20 @@ Steps = Generator[Question, Answer, Asked | None]
 class Walk:
     """The way to one identifier.
 
-    root: where it begins. known: returns the place of a prefix (in canonical spelling) that is
+    root: where it begins; None if that is not known. near, near_prefix: where it begins instead for
+    what is under this prefix. known: returns the place of a prefix (in canonical spelling) that is
     remembered. learn: is told the place of a prefix, and the values that say so. allows: whether a
     server may be asked. refused: is told how many may not.
     """
 
-    root: Place
+    root: Place | None
     known: Callable[[str], Place | None]
     learn: Callable[[str, Place, Sequence[HandleValue]], None]
     allows: Allows
     bounds: Bounds
     refused: Callable[[int], None]
+    near: Place | None = None
+    near_prefix: str = ""
     _left: int = field(init=False)
     _asked: set[tuple[str, Place, tuple[str, ...]]] = field(init=False, default_factory=set)
     _services: set[str] = field(init=False, default_factory=set)
@@ -80,7 +83,7 @@ class Walk:
         Raises RecursionFailed, and PeerUnavailable as it was thrown in.
         """
         if identifier.prefix_key == PREFIX_HANDLE_PREFIX:
-            return (yield from self._follow(identifier, self.root, depth))
+            return (yield from self._from_above(identifier, depth))
         known = self.known(identifier.prefix_key)
         if known is not None:
             try:
@@ -111,12 +114,26 @@ class Walk:
     ) -> Generator[Question, Answer, Place | None]:
         """Return where the prefix of an identifier is served, None for nowhere."""
         handle = Identifier(PREFIX_HANDLE_PREFIX, identifier.prefix)
-        answer, asked = yield from self._follow(handle, self.root, depth, PLACE_TYPES)
+        answer, asked = yield from self._from_above(handle, depth, PLACE_TYPES)
         if answer.code != ResponseCode.SUCCESS:
             return None
         place = yield from self._place(answer.values, handle, asked, depth, of_prefix=False)
         self.learn(identifier.prefix_key, place, answer.values)
         return place
+
+    def _from_above(
+        self, handle: Identifier, depth: int, types: tuple[str, ...] = ()
+    ) -> Generator[Question, Answer, Asked]:
+        """Ask for a prefix handle from the nearest place that is known, else from the root."""
+        if self.near is not None and handle.suffix_key == self.near_prefix:
+            try:
+                return (yield from self._follow(handle, self.near, depth, types))
+            except PeerUnavailable:
+                if self.root is None:
+                    raise
+        if self.root is None:
+            raise RecursionFailed(f"{handle}: it is not known where to begin", "place")
+        return (yield from self._follow(handle, self.root, depth, types))
 
     def _follow(
         self, identifier: Identifier, place: Place, depth: int, types: tuple[str, ...] = ()

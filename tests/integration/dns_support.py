@@ -1,157 +1,150 @@
-"""A worker's DNS server with a real PostgreSQL behind, and clients of dnspython."""
+"""A DNS server on loopback that answers from zones, signed or not, over UDP and TCP."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-import asyncpg
-import dns.asyncquery
+import dns.dnssec
+import dns.flags
 import dns.message
-import dns.query
+import dns.name
+import dns.rcode
+import dns.rdataset
+import dns.rdatatype
+import dns.rrset
+import dns.zone
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from registry.database import Database
-from registry.metrics import Row, private_row, slot
-from resolver.dns.service import DnsService
-from resolver.dns.setup import ZoneSettings
-from resolver.lookup import Resolver
-from resolver.site import make_site
-from resolver.transports.dns_server import DnsServer, start_dns
-from resolver.transports.limits import Limits
-
-HERE = "127.0.0.1"
-SECRET = bytes(range(16))
-ONS = "gtin.gs1.id.onsepc.com=88.118.1"
-SITE = {
-    "servers": [
-        {
-            "serverId": 1,
-            "address": "192.0.2.7",
-            "interfaces": [{"query": True, "protocol": "UDP", "port": 2641}],
-        }
-    ]
-}
-VALUES: dict[str, list[Any]] = {
-    "ABC": [(1, "URL", "https://pumps.example/abc"), (2, "EMAIL", "a@b.example")],
-    "4.7": [(1, "URL", "https://pumps.example/4.7"), (2, "URL.RINF", "https://reg.example/")],
-    "9.8.7": [(1, "URL", "https://pumps.example/9.8.7")],
-    "TEXT": [(1, "TEXT", "no address")],
-    "MANY": [(n, "URL", f"https://pumps.example/{n}?{'x' * 100}") for n in range(1, 31)],
-    "01/00614141322602": [(1, "URL", "https://pumps.example/gtin")],
-}
+Spoil = Callable[[dns.message.Message], dns.message.Message | bytes | None]
+"""Changes an answer, or makes bytes of its own, or sends none."""
 
 
 @dataclass
-class Clock:
-    now: float = 1_800_000_000.0
+class Dns:
+    """A server. asked: name and type of each question. ad: says that it has validated."""
 
-    def __call__(self) -> float:
-        return self.now
+    zones: list[dns.zone.Zone]
+    ad: bool = False
+    spoil: Spoil | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    port: int = 0
+
+    def answer(self, octets: bytes) -> bytes | None:
+        query = dns.message.from_wire(octets)
+        question = query.question[0]
+        self.asked.append((question.name.to_text(), dns.rdatatype.to_text(question.rdtype)))
+        reply: Any = dns.message.make_response(query, recursion_available=True)
+        if self.ad:
+            reply.flags |= dns.flags.AD
+        signed = bool(query.ednsflags & dns.flags.DO)
+        zones = [zone for zone in self.zones if question.name.is_subdomain(_origin(zone))]
+        if question.rdtype == dns.rdatatype.DS:  # it stands above the cut
+            zones = [zone for zone in zones if question.name != _origin(zone)]
+        zone = max(zones, key=lambda one: len(_origin(one)), default=None)
+        if zone is None:
+            reply.set_rcode(dns.rcode.REFUSED)
+            return bytes(reply.to_wire())
+        node = zone.get_node(question.name)
+        if node is None:
+            reply.set_rcode(dns.rcode.NXDOMAIN)
+        else:
+            self._add(reply, zone, node, question, signed=signed)
+        changed = self.spoil(reply) if self.spoil else reply
+        return changed.to_wire() if isinstance(changed, dns.message.Message) else changed
+
+    @staticmethod
+    def _add(reply: Any, zone: dns.zone.Zone, node: Any, question: Any, *, signed: bool) -> None:
+        for covers in (dns.rdatatype.NONE, question.rdtype)[: 1 + signed]:
+            type_ = dns.rdatatype.RRSIG if covers else question.rdtype
+            found = node.get_rdataset(zone.rdclass, type_, covers)
+            if found is not None:
+                rrset = dns.rrset.from_rdata_list(question.name, found.ttl, list(found))
+                if covers:
+                    rrset.covers = covers
+                reply.answer.append(rrset)
 
 
-@dataclass
-class Node:
-    server: DnsServer
-    service: DnsService
-    resolver: Resolver
-    row: Row
-    clock: Clock
-    sql: asyncpg.Connection
+def _origin(zone: dns.zone.Zone) -> dns.name.Name:
+    assert zone.origin is not None
+    return zone.origin
 
-    @property
-    def port(self) -> int:
-        return self.server.port
 
-    def count(self, metric: str, *labels: str) -> float:
-        return self.row.cells[slot(metric, *labels)]
+class _Udp(asyncio.DatagramProtocol):
+    def __init__(self, server: Dns) -> None:
+        self.server = server
+        self.transport: Any = None
 
-    async def udp(self, query: dns.message.Message) -> dns.message.Message:
-        return await dns.asyncquery.udp(query, HERE, timeout=10, port=self.port)
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
 
-    async def tcp(self, query: dns.message.Message) -> dns.message.Message:
-        return await dns.asyncquery.tcp(query, HERE, timeout=10, port=self.port)
-
-    async def ask(self, name: str, type_: str = "NAPTR", **options: Any) -> dns.message.Message:
-        return await self.udp(dns.message.make_query(name, type_, **options))
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        octets = self.server.answer(data)
+        if octets is not None:
+            self.transport.sendto(octets, addr)
 
 
 @contextlib.asynccontextmanager
-async def running(
-    database_url: str, limits: Limits | None = None, zones: ZoneSettings | None = None
-) -> AsyncIterator[Node]:
-    """Run the server on a database that gets what is in VALUES."""
-    sql = await asyncpg.connect(database_url)
-    await _fill(sql)
-    database, row, clock = Database(database_url), private_row(), Clock()
-    site = make_site(HERE, handle_port=2641, http_port=8000)
-    resolver = Resolver(
-        database, row=row, cache_bytes=1 << 20, node_prefix="88.118", site=site.record
+async def serving(server: Dns) -> AsyncIterator[Dns]:
+    """Run a server on loopback."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError), contextlib.closing(writer):
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            octets = server.answer(await reader.readexactly(size)) or b""
+            writer.write(len(octets).to_bytes(2, "big") + octets)
+            await writer.drain()
+
+    tcp = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with tcp:
+        server.port = tcp.sockets[0].getsockname()[1]
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Udp(server), local_addr=("127.0.0.1", server.port)
+        )
+        try:
+            yield server
+        finally:
+            transport.close()
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a zone, and its DNSKEY record."""
+
+    private: ed25519.Ed25519PrivateKey
+    record: Any
+
+    def ds(self, zone: str) -> str:
+        """Return the DS record of it, without an owner."""
+        name = dns.name.from_text(zone)
+        return dns.dnssec.make_ds(name, self.record, "SHA256").to_text()
+
+
+def make_key() -> Key:
+    private = ed25519.Ed25519PrivateKey.generate()
+    record = dns.dnssec.make_dnskey(private.public_key(), dns.dnssec.Algorithm.ED25519, flags=257)
+    return Key(private, record)
+
+
+def make_zone(origin: str, text: str, key: Key | None = None, *, now: float = 0) -> dns.zone.Zone:
+    """Return a zone of records, signed if there is a key. now: Unix seconds; 0: the time."""
+    head = "@ 300 SOA ns hostmaster 1 3600 600 86400 60\n@ 300 NS ns\n"
+    zone = dns.zone.from_text(
+        head + textwrap.dedent(text), origin, relativize=False, check_origin=False
     )
-    await resolver.start()
-    async with asyncio.timeout(20):
-        while not resolver.ready:
-            await asyncio.sleep(0.01)
-    zones = zones or ZoneSettings("88.118", ons=ONS)
-    service = DnsService(resolver, zones.data(HERE), row, secret=SECRET, clock=clock)
-    server = await start_dns(
-        service,
-        host=HERE,
-        port=0,
-        limits=limits or Limits(),
-        names_bytes=1 << 20,
-    )
-    try:
-        yield Node(server, service, resolver, row, clock, sql)
-    finally:
-        await server.stop(1)
-        await resolver.close()
-        await database.close()
-        await sql.close()
-
-
-async def _fill(sql: asyncpg.Connection) -> None:
-    await sql.execute(
-        """WITH e AS (
-               INSERT INTO enterprises (name, credit_code, industry, contact)
-               VALUES ('Pump Works', '91350211M000100Y46', 'C3441', '{}') RETURNING id)
-           INSERT INTO prefixes (prefix, enterprise_id, hosting, status, site)
-               SELECT p, id, h, 'active', s::jsonb FROM e, (VALUES
-                   ('88.118.1', 'hosted', NULL), ('88.118.2', 'delegated', $1)) AS v (p, h, s)""",
-        json.dumps(SITE),
-    )
-    for suffix, triples in VALUES.items():
-        await put(sql, suffix, triples)
-
-
-async def put(sql: asyncpg.Connection, suffix: str, triples: list[Any], **more: Any) -> None:
-    """Register an identifier under 88.118.1, or write it anew."""
-    values = [
-        {"index": index, "type": kind, "data": {"format": "string", "value": text}, **more}
-        for index, kind, text in triples
-    ]
-    await sql.execute(
-        """INSERT INTO identifiers (prefix, suffix_key, suffix, values)
-           VALUES ('88.118.1', $1, $1, $2)
-           ON CONFLICT (prefix, suffix_key) DO UPDATE SET values = excluded.values""",
-        suffix,
-        json.dumps(values),
-    )
-
-
-def with_cookie(query: dns.message.Message, cookie: bytes) -> dns.message.Message:
-    """Return the query with a COOKIE option."""
-    option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, cookie)
-    query.use_edns(0, options=[option])
-    return query
-
-
-def cookie_of(response: dns.message.Message) -> bytes:
-    """Return the COOKIE option of a response, empty if there is none."""
-    for option in response.options:
-        if option.otype == dns.edns.OptionType.COOKIE:
-            return option.to_wire() or b""
-    return b""
+    if key is not None:
+        now = now or time.time()
+        with zone.writer() as changing:
+            dns.dnssec.sign_zone(
+                zone,
+                changing,
+                keys=[(key.private, key.record)],
+                inception=now - 3600,
+                expiration=now + 3600,
+            )
+    return zone

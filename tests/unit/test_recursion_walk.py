@@ -18,7 +18,7 @@ from registry import metrics
 from registry.metrics import Row, private_row, slot
 from registry.networks import networks
 from resolver.recursion.model import REASONS, Bounds, RecursionFailed
-from resolver.recursion.places import Place, Site, read_place, read_root
+from resolver.recursion.places import Place, Site, read_nodes, read_place, read_root
 from resolver.recursion.places import Server as Known
 from resolver.recursion.service import Limits, Recursion
 from resolver.recursion.timing import FIRST_WAIT, MAX_WAIT, REST_SECONDS, Timing
@@ -351,3 +351,28 @@ def test_the_metrics_know_all_reasons() -> None:
     labels = {metric.name: metric.labels for metric in metrics.METRICS}
     assert labels["idnode_recursion_failed"] == (("reason", REASONS),)
     assert labels["idnode_recursion_dropped"] == (("reason", DROP_REASONS),)
+
+
+async def test_a_walk_begins_at_the_nearest_node_that_is_set_and_else_at_the_root() -> None:
+    world = World(tower())
+    nodes = read_nodes(f"88=8.8.9.9:1, 88.120={NODE}:2641, 88.120={TOP}:2641")
+    asker = recursion(world, nodes=nodes)
+    assert (await asker.resolve(PUMP, CLIENT)).code == ResponseCode.SUCCESS
+    assert [host for _, host in world.sent] == [NODE, ENTERPRISE]
+    world = World(tower())
+    asker = recursion(world, nodes=read_nodes("88.120.7=8.8.9.9:1"))
+    assert (await asker.resolve(PUMP, CLIENT)).code == ResponseCode.SUCCESS
+    assert "8.8.9.9" in {host for _, host in world.sent}, "it is away: from the root"
+    for wrong in ("88.120", "=8.8.8.8:1", "88..1=8.8.8.8:1", "88=8.8.8.8"):
+        with pytest.raises(ValueError, match=r"88|8\.8"):
+            read_nodes(wrong)
+
+
+async def test_a_server_of_a_lower_rank_is_asked_when_the_first_is_away() -> None:
+    clock = Clock()
+    timing, first, second = Timing(clock), Known("8.8.8.1", 1), Known("8.8.8.2", 1, rank=1)
+    timing.answered(first, 0.5)
+    timing.answered(second, 0.001)
+    assert timing.order([second, first]) == [first, second], "however fast the other is"
+    timing.failed(first)
+    assert timing.order([first, second]) == [second, first]

@@ -49,6 +49,13 @@ def test_named_file_is_read(tmp_path: Path) -> None:
         ({"IDNODE_HTPP_PORT": "8000"}, ("IDNODE_HTPP_PORT", "no such setting")),
         ({"IDNODE_http_port": "8000"}, ("IDNODE_http_port", "no such setting")),
         ({"IDNODE_TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.1/8"}, ("trusted_proxies", "10.0.0.1/8")),
+        ({"IDNODE_RECURSION_CLIENTS": "127.0.0.0/8"}, ("recursion_clients", "recursion_root")),
+        ({"IDNODE_RECURSION_CLIENTS": "127.0.0.1/8"}, ("recursion_clients", "127.0.0.1/8")),
+        ({"IDNODE_RECURSION_ROOT": "192.0.2.1"}, ("recursion_root", "192.0.2.1")),
+        ({"IDNODE_RECURSION_ROOT": "absent.json"}, ("recursion_root", "absent.json")),
+        ({"IDNODE_RECURSION_NODES": "88=x"}, ("recursion_nodes", "x")),
+        ({"IDNODE_DISCOVERY_SERVERS": "dns.example:53"}, ("discovery_servers", "dns.example")),
+        ({"IDNODE_DISCOVERY_ANCHOR": "absent"}, ("discovery_anchor", "absent")),
         ({"IDNODE_CONFIG": "absent.toml"}, ("absent.toml",)),
     ],
 )
