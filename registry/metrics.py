@@ -172,6 +172,7 @@ METRICS = (
                     "response",
                     "connections",
                     "source",
+                    "memory",
                 ),
             ),
         ),

@@ -16,6 +16,7 @@ from collections import OrderedDict
 
 from protocol.dns.naptr import Records, encode_answer
 from protocol.dns.query import (
+    COOKIE_OPTION,
     HEADER_BYTES,
     IN,
     PAYLOAD,
@@ -98,10 +99,35 @@ class DnsFront:
             self._noted.append(key)
         return reply
 
+    def answer_query(self, query: Query, limit: int, cookie: bytes) -> bytes | None:
+        """Answer a query that has been read, such as one with a cookie; None as above.
+
+        limit: bytes that the answer may have. cookie: for its COOKIE option, none if empty.
+        """
+        key = self._keys.get(query.wire.upper())
+        answer = None if key is None else self._cache.get(key)
+        if key is None or answer is None or answer.dns is None:
+            return None
+        if query.edns is not None and query.edns.version:
+            return None
+        begin, middle, opt, _ = _form_of(query, cookie)
+        number, records = answer.dns[:2], answer.dns[2:]
+        asked = query.id.to_bytes(2, "big")
+        reply = b"".join((asked, begin, number, middle, query.wire, records, opt))
+        if len(reply) > limit:
+            return None
+        answer.prefix.cells[FOUND] += 1
+        self._sample.note(key)
+        return reply
+
     def take_back(self, request: bytes) -> None:
-        """Do not count the last answer, which was to this request: it is not sent."""
+        """Do not count the last answer, which was to this plain request: it is not sent."""
         end = len(request) if self._plain.get(request[2:HEADER_BYTES]) else -_OPT_BYTES
-        key = self._keys[request[HEADER_BYTES:end].upper()]
+        self.uncount(request[HEADER_BYTES:end])
+
+    def uncount(self, question: bytes) -> None:
+        """Do not count the last answer, which was to this question: it is not sent."""
+        key = self._keys[question.upper()]
         answer = self._cache.answers.get(key)
         if answer is not None:
             answer.prefix.cells[FOUND] -= 1
@@ -146,13 +172,22 @@ def _form(head: bytes, opt: bytes) -> Form | None:
         return None
     if query.edns is not None and query.edns.version:
         return None
+    return _form_of(query)
+
+
+def _form_of(query: Query, cookie: bytes = b"") -> Form:
+    """Return how an answer to a query begins and ends. cookie: for its COOKIE option, if any."""
     flags = int(Flag.QR | Flag.AA | query.flags & Flag.RD)
     begin = flags.to_bytes(2, "big") + b"\0\1"
     if query.edns is None:
         return begin, bytes(4), b"", query.udp_limit
-    do = Flag.DO if query.edns.dnssec else 0
-    answered = _OPT + PAYLOAD.to_bytes(2, "big") + bytes(2) + int(do).to_bytes(2, "big") + bytes(2)
-    return begin, b"\0\0\0\1", answered, query.udp_limit
+    do = int(Flag.DO) if query.edns.dnssec else 0
+    options = b""
+    if cookie:
+        options = COOKIE_OPTION.to_bytes(2, "big") + len(cookie).to_bytes(2, "big") + cookie
+    numbers = (PAYLOAD, 0, do, len(options))
+    opt = _OPT + b"".join(number.to_bytes(2, "big") for number in numbers) + options
+    return begin, b"\0\0\0\1", opt, query.udp_limit
 
 
 def _cost(question: bytes, key: bytes) -> int:

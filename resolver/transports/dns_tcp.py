@@ -14,7 +14,7 @@ from typing import cast
 
 import structlog
 
-from protocol.dns.query import MAX_TCP_BYTES, PAYLOAD, Query
+from protocol.dns.query import HEADER_BYTES, MAX_TCP_BYTES, PAYLOAD, Query
 from resolver.dns.service import DnsService
 from resolver.transports.dns_short import DnsFront
 from resolver.transports.limits import Places, source_of
@@ -28,6 +28,13 @@ MAX_CONNECTIONS = 2000
 
 MAX_PENDING = 64
 """Queries of one connection under way on the long way; then nothing more is read from it."""
+
+MAX_HELD_BYTES = 64 << 20
+"""What all connections together may hold of answers that their clients do not take. Beyond it the
+one that holds most is closed."""
+
+_WRITE_BYTES = 1 << 16
+"""Answers that are put together; the rest waits until the client has taken these."""
 
 _BACKLOG = 512
 _LENGTH_BYTES = 2
@@ -44,6 +51,7 @@ class DnsTcpServer:
         self.tally = Tally("dns", service.resolver.feed, service.row)
         self.connections: dict[DnsConnection, None] = {}  # the one idle for longest first
         self._server: asyncio.Server | None = None
+        self._held: dict[DnsConnection, int] = {}
 
     async def start(self, sock: socket.socket) -> None:
         """Listen on a bound socket. Raises OSError."""
@@ -83,8 +91,22 @@ class DnsTcpServer:
 
     def leave(self, connection: DnsConnection) -> None:
         """Take a connection off the list."""
+        self._held.pop(connection, None)
         if self.connections.pop(connection, self) is None:
             self.places.leave(connection.source)
+
+    def hold(self, connection: DnsConnection, octets: int) -> None:
+        """Count bytes that a client has not taken. It may close this connection or another."""
+        if connection not in self.connections:
+            return
+        self._held[connection] = octets
+        if sum(self._held.values()) > MAX_HELD_BYTES:
+            self.service.row.add("idnode_dns_dropped", "memory")
+            max(self._held, key=self._held.__getitem__).close()
+
+    def release(self, connection: DnsConnection) -> None:
+        """Count no more bytes of a client: it has taken them."""
+        self._held.pop(connection, None)
 
 
 class DnsConnection(asyncio.Protocol):
@@ -125,12 +147,8 @@ class DnsConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer the whole queries that have come, and keep what is not whole."""
-        started = perf_counter()
         self._buffer += data
-        replies = self._read_on()
-        if replies:
-            self._write(b"".join(replies))
-            self._server.tally.add(len(replies), perf_counter() - started)
+        self._read_on()
 
     def eof_received(self) -> bool:
         """Answer what has been asked, then close."""
@@ -140,11 +158,13 @@ class DnsConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Read nothing while the client does not take what there is."""
         self._writable = False
+        self._count_held()
         self._watch()
 
     def resume_writing(self) -> None:
         """Go on."""
         self._writable = True
+        self._server.release(self)
         self._resume()
 
     def close(self) -> None:
@@ -153,33 +173,43 @@ class DnsConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _read_on(self) -> list[bytes]:
-        """Take whole queries while there is room; return the answers of the short way."""
+    def _read_on(self) -> None:
+        """Take whole queries while there is room for their answers, and keep the rest."""
+        started = perf_counter()
         replies: list[bytes] = []
-        at, buffer = 0, self._buffer
+        at, size, count, buffer = 0, 0, 0, self._buffer
         while len(self.tasks) < MAX_PENDING and self._writable:
             start = at + _LENGTH_BYTES
             end = start + int.from_bytes(buffer[at:start], "big")
             if len(buffer) < start:
                 break
-            if end - start > PAYLOAD:
+            if not HEADER_BYTES <= end - start <= PAYLOAD:
                 self._service.row.add("idnode_dns_dropped", "malformed")
                 self.close()
-                return []
+                return
             if len(buffer) < end:
                 break
             query, at = buffer[start:end], end
-            self._active_at = perf_counter()
             reply = self._answer(query, MAX_TCP_BYTES)
-            if reply is not None:
-                replies.append(len(reply).to_bytes(_LENGTH_BYTES, "big") + reply)
-            else:
+            if reply is None:
                 self._long_way(query)
+                continue
+            count += 1
+            size += len(reply)
+            replies += (len(reply).to_bytes(_LENGTH_BYTES, "big"), reply)
+            if size >= _WRITE_BYTES:
+                self._write(b"".join(replies))
+                replies.clear()
+                size = 0
+        if replies:
+            self._write(b"".join(replies))
         if at:
+            self._active_at = perf_counter()
             self._server.used(self)
+        if count:
+            self._server.tally.add(count, perf_counter() - started)
         self._buffer = buffer[at:]
         self._watch()
-        return replies
 
     def _long_way(self, data: bytes) -> None:
         query = self._service.read(data)
@@ -203,9 +233,7 @@ class DnsConnection(asyncio.Protocol):
         """Go on with what waits in the buffer; close if all is answered that will be."""
         if self._transport is None or self._transport.is_closing():
             return
-        replies = self._read_on()
-        if replies:
-            self._write(b"".join(replies))
+        self._read_on()
         if self._ended and not self.tasks:
             self._transport.close()
 
@@ -215,6 +243,12 @@ class DnsConnection(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+            if not self._writable:
+                self._count_held()
+
+    def _count_held(self) -> None:
+        if self._transport is not None:
+            self._server.hold(self, self._transport.get_write_buffer_size())
 
     def _watch(self) -> None:
         """Read as long as there is room for what comes."""

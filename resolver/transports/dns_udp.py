@@ -113,12 +113,28 @@ class DnsUdpServer:
         cookie = self._service.judge(query, source[0])
         if not cookie.proved and not self._limit.allows(network):
             self._refuse(query, source, cookie, within_rate=False)
+        elif self._from_memory(query, len(request), source, cookie):
+            return
         elif len(self._tasks) >= MAX_TASKS:
             self._service.row.add("idnode_dns_dropped", "busy")
         else:
             task = self._loop.create_task(self._answer(query, len(request), source, cookie))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _from_memory(self, query: Query, asked: int, source: Any, cookie: Judged) -> bool:
+        """Answer what is cached and was not plain, such as for its cookie."""
+        started = perf_counter()
+        reply = self._front.answer_query(query, query.udp_limit, cookie.answer)
+        if reply is None:
+            return False
+        if cookie.proved or self._limit.affords(network_of(source[0]), asked, len(reply)):
+            self._send(reply, source)
+            self.tally.add(1, perf_counter() - started)
+        else:
+            self._front.uncount(query.wire)
+            self._refuse(query, source, cookie, within_rate=True)
+        return True
 
     async def _answer(self, query: Query, asked: int, source: Any, cookie: Judged) -> None:
         response = await self._service.answer(query, query.udp_limit, cookie.answer)

@@ -18,7 +18,7 @@ from registry.database import Database
 from resolver.dns.setup import ZoneSettings
 from resolver.transports import dns_tcp, dns_udp
 from resolver.transports.limits import Limits
-from tests.integration.dns_support import HERE, Node, cookie_of, put, running, with_cookie
+from tests.integration.dns_front_support import HERE, Node, cookie_of, put, running, with_cookie
 
 ZONE = "118.88.oid-res.org."
 ABC = f"ABC.1.{ZONE}"
@@ -386,18 +386,20 @@ async def test_a_client_that_ends_its_side_gets_its_answers(node: Node) -> None:
 async def test_over_tcp_what_is_too_long_or_comes_too_slowly_is_closed(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader, writer = await asyncio.open_connection(HERE, node.port)
-    writer.write(b"\xff\xff")
-    async with asyncio.timeout(10):
-        with contextlib.suppress(ConnectionError):
-            assert await reader.read() == b""
-    assert node.count("idnode_dns_dropped", "malformed") == 1
-    writer.close()
+    for length in (b"\xff\xff", b"\0\0"):
+        reader, writer = await asyncio.open_connection(HERE, node.port)
+        writer.write(length)
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
+    assert node.count("idnode_dns_dropped", "malformed") == 2
     monkeypatch.setattr(dns_tcp, "IDLE_SECONDS", 0.3)
     reader, writer = await asyncio.open_connection(HERE, node.port)
     async with asyncio.timeout(10):
         with contextlib.suppress(ConnectionError):
             ended = asyncio.create_task(reader.read())
+            writer.write(b"\x04\0")
             while not ended.done():
                 writer.write(b"\0")  # never whole
                 await asyncio.wait({ended}, timeout=0.05)
@@ -439,3 +441,56 @@ async def test_queries_beyond_what_may_be_under_way_are_dropped(
             while not node.count("idnode_dns_dropped", "busy"):
                 await asyncio.sleep(0.01)
     assert node.count("idnode_resolutions", "dns", "found") == 0
+
+
+@pytest.mark.parametrize("most", [1 << 20, 64 << 20])
+async def test_who_takes_no_answers_is_not_read_from_and_closed_for_want_of_room(
+    node: Node, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(dns_tcp, "MAX_HELD_BYTES", most)
+    query = framed(dns.message.make_query(f"many.1.{ZONE}", "NAPTR"))
+    await node.tcp(dns.message.make_query(f"many.1.{ZONE}", "NAPTR"))
+    opened = []
+    async with asyncio.timeout(30):
+        for _ in range(12):
+            reader, writer = await asyncio.open_connection(HERE, node.port, limit=1)
+            opened.append((reader, writer))
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(0.5):
+                    for _ in range(200):  # more than all buffers between us hold
+                        writer.write(query * 100)
+                        await writer.drain()
+        held = sum(node.server._tcp._held.values())
+        assert 0 < held <= most
+        closed = node.count("idnode_dns_dropped", "memory")
+        assert (closed > 0) == (most == 1 << 20)
+        assert len(texts(await node.tcp(dns.message.make_query(ABC, "NAPTR")))) == 1
+    for _, writer in opened:
+        writer.close()
+
+
+async def test_what_is_not_for_everybody_is_not_in_the_dns(node: Node) -> None:
+    await put(node.sql, "HIDDEN", [(1, "URL", "https://secret.example/")], permissions="1100")
+    answer = await node.ask(f"hidden.1.{ZONE}")
+    assert (answer.rcode(), sections(answer)) == (dns.rcode.NOERROR, (0, 1))
+
+
+async def test_a_suspended_prefix_is_gone(node: Node) -> None:
+    for _ in range(2):
+        assert len(texts(await node.ask(ABC))) == 1
+    await node.sql.execute("UPDATE prefixes SET status = 'suspended' WHERE prefix = '88.118.1'")
+    async with asyncio.timeout(20):
+        while (await node.ask(ABC)).rcode() != dns.rcode.NXDOMAIN:
+            await asyncio.sleep(0.02)
+    assert (await node.ask(f"1.{ZONE}")).rcode() == dns.rcode.NXDOMAIN
+
+
+async def test_over_ipv6(database_url: str) -> None:
+    async with running(database_url, Limits(udp_responses_per_second=1000), host="::1") as node:
+        first = await node.tcp(with_cookie(dns.message.make_query(ABC, "NAPTR"), b"12345678"))
+        cookie = cookie_of(first)
+        again = await node.udp(with_cookie(dns.message.make_query(ABC, "NAPTR"), cookie))
+        assert cookie_of(again) == cookie
+        for _ in range(2):
+            assert len(texts(await node.ask(ABC))) == 1
+        assert texts(await node.ask(f"ns.{ZONE}", "AAAA")) == ["::1"]

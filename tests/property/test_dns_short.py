@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import dns.edns
 import dns.exception
 import dns.flags
 import dns.message
@@ -150,6 +151,23 @@ def test_both_ways_answer_alike(bench: Bench, request_: bytes, over_tcp: bool) -
 
 
 @common
+@given(request_=queries, cookie=st.sampled_from([b"", bytes(24)]), data=st.data())
+def test_with_options_both_ways_answer_alike(
+    bench: Bench, request_: bytes, cookie: bytes, data: st.DataObject
+) -> None:
+    query = dns.message.from_wire(request_)
+    if query.edns >= 0:
+        codes = data.draw(st.lists(st.sampled_from([8, 10, 12, 65001]), max_size=3))
+        options = [dns.edns.GenericOption(code, bytes(24)) for code in codes]
+        query.use_edns(query.edns, query.ednsflags, query.payload, options=options)
+    read = bench.service.read(query.to_wire())
+    if isinstance(read, Query):
+        short = bench.front.answer_query(read, read.udp_limit, cookie)
+        answer = bench.loop.run_until_complete(bench.service.answer(read, read.udp_limit, cookie))
+        assert short is None or short == answer
+
+
+@common
 @given(request_=queries, data=st.data())
 def test_no_change_of_a_query_makes_them_differ_or_fail(
     bench: Bench, request_: bytes, data: st.DataObject
@@ -213,6 +231,9 @@ def test_what_is_plain_and_cached_goes_the_short_way(bench: Bench) -> None:
                 answer = bench.front.answer(request_)
                 assert answer is not None, (name, options, flags)
                 assert dns.message.from_wire(answer).answer
+    read = bench.service.read(message(f"abc.1.{ZONE}", use_edns=0, want_dnssec=True))
+    assert isinstance(read, Query)
+    assert bench.front.answer_query(read, read.udp_limit, bytes(24)) is not None
     gtin = message(NAMES[10])
     bench.front.answer(gtin)
     assert bench.front.answer(gtin) is not None
