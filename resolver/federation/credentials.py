@@ -45,7 +45,7 @@ log = structlog.get_logger("idnode.uplink")
 
 _TIMEOUT = aiohttp.ClientTimeout(total=20)
 _LONGEST_ANSWER = 64 * 1024
-_LONGEST_PAUSE, _SHORTEST_PAUSE = 3600.0, 1.0
+_LONGEST_PAUSE, _SHORTEST_PAUSE = 60.0, 1.0
 
 
 class EnrolmentFailed(Exception):
@@ -150,10 +150,16 @@ async def keep_certificate(
     """Renew the certificate when two thirds of its time have passed, until `stop`.
 
     What fails is tried again, ten times at least in the time that is left. One that has expired
-    can not be renewed: the node has to be enrolled anew. Raises OSError, ValueError for the files.
+    can not be renewed: the node has to be enrolled anew, which is seen within a minute.
+    Raises OSError, ValueError for the files.
     """
+    used = credentials.certificate()
     while not stop.is_set():
         certificate = credentials.certificate()
+        if certificate != used:
+            context.load_verify_locations(credentials.authority)
+            context.load_cert_chain(credentials.own)
+            used = certificate
         left = (certificate.not_valid_after_utc - now()).total_seconds()
         wait = (renewal_due(certificate) - now()).total_seconds()
         if left <= 0:
@@ -161,12 +167,12 @@ async def keep_certificate(
             wait = _LONGEST_PAUSE
         elif wait <= 0:
             try:
-                certificate = await renew(url, credentials, context)
+                used = await renew(url, credentials, context)
             except EnrolmentFailed as error:
                 log.warning("certificate_not_renewed", error=str(error), left_seconds=round(left))
                 wait = left / 10
             else:
-                log.info("certificate_renewed", serial=serial_of(certificate))
+                log.info("certificate_renewed", serial=serial_of(used))
                 continue
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(max(wait, _SHORTEST_PAUSE), _LONGEST_PAUSE)):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
+import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -248,3 +250,24 @@ async def test_site_that_leads_nowhere_is_refused(
     response = await toplevel.http.post("/filings", json=message)
     answer = await response.json()
     assert (response.status, answer.get("field")) == (status, field), answer
+
+
+async def test_garbage_gets_an_error_or_nothing_and_harms_nobody(toplevel: Toplevel) -> None:
+    await toplevel.file(node_message())
+    chance = random.Random(20261125)
+    whole = Asking(Identifier.parse("88.118.35/X"), 3, int(time.time())).message().encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(500):
+            spoiled = bytearray(whole)
+            for _ in range(chance.randint(1, 6)):
+                spoiled[chance.randrange(len(spoiled))] = chance.randrange(256)
+            sender.sendto(spoiled[: chance.randint(1, len(spoiled))], (HERE, toplevel.port))
+            sender.sendto(bytes(spoiled), (HERE, toplevel.port))
+            await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(HERE, toplevel.port)
+    writer.write(chance.randbytes(4096))
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+    for over in ("udp", "tcp"):
+        assert (await toplevel.told("0.NA/88.118", over=over))[0] == ResponseCode.SUCCESS

@@ -77,7 +77,11 @@ async def test_refused_messages_are_shown_with_the_reason_each_once(
     assert (latest["kind"], latest["subject"], latest["times"]) == ("letter", "88.118", 1)
     assert (first["node"], first["kind"], first["subject"]) == ("88.118", "prefix", "88.119.1")
     assert (first["status"], first["times"]) == (409, 3)
-    assert first["reason"].startswith("payload.prefix: ")
+    assert (first["field"], first["reason"]) == (
+        "payload.prefix",
+        "the prefix is not under 88.118",
+    )
+    assert "该前缀不在 88.118 之下" in await (await client.get("/?lang=zh")).text()
     page = await (await client.get("/?lang=en")).text()
     assert first["reason"] in page
     assert "Refused messages" in page

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from protocol.errors import InvalidValue
 from registry.database import Database
+from resolver.federation import credentials as holding
 from resolver.federation.certificates import (
     Authority,
     common_name,
@@ -395,6 +396,28 @@ async def test_node_renews_by_itself_when_it_is_time_and_tries_again(
         stop.set()
         async with asyncio.timeout(10):
             await keeping
+
+
+async def test_node_that_was_enrolled_anew_goes_on_without_a_start(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(holding, "_SHORTEST_PAUSE", 0.05)
+    node = await stub.enrol()
+    context, stop = node.context(), asyncio.Event()
+    keeping = asyncio.create_task(keep_certificate(stub.url, node, context, stop))
+    await asyncio.sleep(0)
+    await stub.operator("/revocations", node="88.118")
+    assert (await stub.post(prefix_message(), context))[0] == 401
+    await stub.enrol()
+
+    async def taken() -> bool:
+        return (await stub.post(prefix_message(), context))[0] == 200
+
+    await eventually("the new certificate is shown", taken)
+    stop.set()
+    async with asyncio.timeout(10):
+        await keeping
 
 
 async def test_expired_certificate_is_refused(stub: Stub) -> None:

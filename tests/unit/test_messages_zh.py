@@ -31,6 +31,10 @@ _HELD = {
 
 def _files() -> Iterator[Path]:
     yield from sorted((ROOT / "registry").rglob("*.py"))
+    # The Handle protocol has no language.
+    stub = (ROOT / "resolver" / "federation" / "toplevel").glob("*.py")
+    yield from sorted(file for file in stub if file.name != "handle.py")
+    yield ROOT / "resolver" / "federation" / "certificates.py"
     for name in _PROTOCOL:
         yield ROOT / "protocol" / f"{name}.py"
 

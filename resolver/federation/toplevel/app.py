@@ -193,6 +193,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
             log.warning("request_failed", request_id=request_id, error=error.detail)
         answer = problems.of_error(error, request, request_id)
         if isinstance(error, AuthenticationNeeded):
+            log.warning("sender_refused", remote=request.remote, error=error.detail)
             # A node with a newer certificate shows it on a connection of its own.
             answer.force_close()
         return answer

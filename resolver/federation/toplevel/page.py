@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
+from registry.api.messages_zh import translate
 from resolver.federation.toplevel.overview import Overview, Row
 
 SILENT_AFTER = 30.0
@@ -101,7 +102,7 @@ def render(seen: Overview, *, chinese: bool) -> str:
     sections = (
         ("nodes", _NODE_HEADS, [_node(row, word) for row in seen.nodes]),
         ("filings", _FILING_HEADS, [_filing(row, word) for row in seen.filings]),
-        ("refusals", _REFUSAL_HEADS, [_refusal(row) for row in seen.refusals]),
+        ("refusals", _REFUSAL_HEADS, [_refusal(row, chinese=chinese) for row in seen.refusals]),
     )
     language, other = ("zh", "en") if chinese else ("en", "zh")
     body = "".join(
@@ -149,13 +150,14 @@ def _filing(row: Row, word: _Word) -> Sequence[object]:
     )
 
 
-def _refusal(row: Row) -> Sequence[object]:
+def _refusal(row: Row, *, chinese: bool) -> Sequence[object]:
+    reason = translate(row.reason) if chinese else row.reason
     return (
         _time(row.last_at),
         row.node,
         row.kind,
         row.subject,
-        f"HTTP {row.status} {row.reason}",
+        f"HTTP {row.status} {row.field}: {reason}" if row.field else f"HTTP {row.status} {reason}",
         row.times,
     )
 

@@ -40,7 +40,8 @@ async def keep(database: Database, body: bytes, sender: str | None, error: Idnod
         "node": _short(said.node if sender is None else sender),
         "kind": _short(said.kind),
         "subject": _short(said.subject),
-        "reason": _reason(error),
+        "field": None if error.field is None else _short(error.field),
+        "reason": _printable(error.detail)[:_LONGEST_DETAIL],
     }
     digest = hashlib.sha256(msgspec.json.encode(values)).digest()
     statement = pg.insert(refusals).values(digest=digest, status=error.http_status, **values)
@@ -66,12 +67,6 @@ def _read(body: bytes) -> _Said:
         return msgspec.json.decode(body, type=_Said)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _Said()
-
-
-def _reason(error: IdnodeError) -> str:
-    return _printable(f"{error.field}: {error.detail}" if error.field else error.detail)[
-        :_LONGEST_DETAIL
-    ]
 
 
 def _short(text: str) -> str:

@@ -60,6 +60,7 @@ refusals = sa.Table(
     sa.Column("node", _Name, nullable=False),
     sa.Column("kind", pg.TEXT, nullable=False),
     sa.Column("subject", _Name, nullable=False),
+    sa.Column("field", pg.TEXT),
     sa.Column("reason", pg.TEXT, nullable=False),
     sa.Column("status", sa.Integer, nullable=False),
     sa.Column("times", sa.BigInteger, nullable=False, server_default="1"),
@@ -139,7 +140,9 @@ async def prepare(database: Database) -> None:
         )
         await connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
         await connection.run_sync(metadata.create_all)
-        # Whoever has run it before there were services has the table without.
-        await connection.execute(
-            sa.text(f"ALTER TABLE {SCHEMA}.filings ADD COLUMN IF NOT EXISTS service text")
-        )
+        # Whoever has run an earlier version has the tables without these.
+        for column in (
+            "filings ADD COLUMN IF NOT EXISTS service",
+            "refusals ADD COLUMN IF NOT EXISTS field",
+        ):
+            await connection.execute(sa.text(f"ALTER TABLE {SCHEMA}.{column} text"))
