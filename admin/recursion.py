@@ -36,7 +36,7 @@ def make_recursion(settings: Settings, row: Row) -> Recursion | None:
         bounds=Bounds(seconds=settings.recursion_seconds, max_ttl=settings.recursion_max_ttl),
         limits=Limits(
             walks=settings.recursion_walks,
-            client_walks=settings.recursion_client_walks,
+            client_waiting=settings.recursion_client_waiting,
             client_rate=settings.recursion_client_rate,
             cache_bytes=settings.recursion_cache_bytes,
             stale_seconds=settings.recursion_stale_seconds,

@@ -64,7 +64,7 @@ RELOADABLE = frozenset(
         "recursion_allow_private",
         "recursion_seconds",
         "recursion_walks",
-        "recursion_client_walks",
+        "recursion_client_waiting",
         "recursion_client_rate",
         "recursion_cache_bytes",
         "recursion_max_ttl",
@@ -150,7 +150,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recursion_allow_private: Annotated[str, Meta(max_length=2000)] = ""
     recursion_seconds: Annotated[float, Meta(ge=0.5, le=30)] = 4.0
     recursion_walks: Annotated[int, Meta(ge=1, le=10_000)] = 256
-    recursion_client_walks: Annotated[int, Meta(ge=0, le=10_000)] = 32
+    recursion_client_waiting: Annotated[int, Meta(ge=0, le=10_000)] = 32
     recursion_client_rate: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
     recursion_cache_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 36)] = 16 << 20
     recursion_max_ttl: Annotated[int, Meta(ge=5, le=604_800)] = 86_400

@@ -29,6 +29,7 @@ from benchmarks.rows import (
     miss,
     parts,
     proofs,
+    recursion,
     registration,
     start,
     updates,
@@ -118,6 +119,22 @@ def _dns(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> lis
         return dns.measure(plan, node, directory / "dnsperf", cores.serving)
 
 
+def _recursion(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    url = uvloop.run(_filled(store, "recursion", {KNOWN: plan.recursive + 1}))
+    other = uvloop.run(store.create("recursive"))
+    with serve(directory / "responsible", cores, database_url=url) as node:
+        settings = {
+            "prefix": "88.119",
+            "recursion_clients": "127.0.0.0/8",
+            "recursion_root": f"127.0.0.1:{node.handle.port}",
+            "recursion_allow_private": "127.0.0.0/8",
+            "recursion_client_rate": "0",
+        }
+        with serve(directory / "recursive", cores, database_url=other, more=settings) as recursive:
+            _say("recursion")
+            return recursion.measure(plan, node, recursive)
+
+
 def _writes(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
     url = uvloop.run(_empty(store))
     with serve(directory / "writes", cores, database_url=url) as node:
@@ -171,6 +188,7 @@ _STAGES = {
     "reads": _reads,
     "handle": _handle,
     "dns": _dns,
+    "recursion": _recursion,
     "writes": _writes,
     "relations": _relations,
     "exports": _exports,

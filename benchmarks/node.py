@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,10 +69,12 @@ def serve(
     database_url: str | None = None,
     workers: int = 1,
     cache_bytes: int = 256 * 2**20,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Node]:
     """Run `idnode serve` until the end of the block.
 
-    directory: its data; without a database_url its embedded PostgreSQL is there too.
+    directory: its data; without a database_url its embedded PostgreSQL is there too. more: settings
+    by name that differ from usual.
     Workers take the serving core, then the other, in turn; all else has the loading core.
     """
     directory.mkdir(exist_ok=True)
@@ -94,6 +96,7 @@ def serve(
         "CACHE_BYTES": str(cache_bytes),
         "LOG_LEVEL": "warning",
     }
+    settings |= {name.upper(): value for name, value in (more or {}).items()}
     settings = {f"IDNODE_{name}": value for name, value in settings.items()}
     others = {name: v for name, v in os.environ.items() if not name.startswith("IDNODE_")}
     log = directory / "serve.log"

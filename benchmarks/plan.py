@@ -25,6 +25,8 @@ class Plan:
     updates: int = 200
     walks: int = 200
     """Times that all parts of a thing are asked for."""
+    recursive: int = 1000
+    """Identifiers of another node that are asked for."""
     log_lines: int = 1_000_000
     """Lines of the audit log in its tree."""
     proofs: int = 1000
@@ -42,6 +44,7 @@ QUICK = Plan(
     import_rounds=2,
     updates=20,
     walks=20,
+    recursive=100,
     log_lines=20_000,
     proofs=100,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -54,6 +55,7 @@ FAILURE_SECONDS = 5.0
 _PREFETCH_PART, _PREFETCH_HITS = 0.1, 3
 _PLACES_PART = 8  # of the room: the sites of prefixes
 _FAILURES_PART = 16
+_WAITING_PER_WALK = 2  # questions, for all clients together
 
 Begin = Callable[[Identifier], Awaitable[Steps]]
 """Begins the walk to an identifier."""
@@ -61,17 +63,31 @@ Begin = Callable[[Identifier], Awaitable[Steps]]
 log = structlog.get_logger("idnode.recursion")
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is wanted: an identifier, the key under which it is remembered, and how to begin.
+
+    count: how many servers have passed the question on before this one.
+    """
+
+    identifier: Identifier
+    key: str
+    begin: Begin
+    count: int
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a worker does for clients.
 
-    walks: under way at once. client_walks, client_rate: of one client, which is an IPv4 address or
-    an IPv6 /56, at once and begun in a second; 0: any number. cache_bytes: room for what others
-    said. stale_seconds: how long that is kept when its time is over, for when nobody answers.
+    walks: under way at once. client_waiting, client_rate: questions of one client (an IPv4 address
+    or an IPv6 /56) that wait at once, and walks that are begun for it in a second; 0: any number.
+    cache_bytes: room for what others said. stale_seconds: how long that is kept when its time is
+    over, for when nobody answers.
     """
 
     walks: int = 256
-    client_walks: int = 32
+    client_waiting: int = 32
     client_rate: int = 100
     cache_bytes: int = 16 << 20
     stale_seconds: int = 86_400
@@ -118,7 +134,7 @@ class Recursion:
             None if dns is None else Discovery(dns, self._allows, self._discovered, clock=clock)
         )
         self._flights: dict[str, asyncio.Task[Found]] = {}
-        self._by_client = Places(self._limits.client_walks)
+        self._waiting = Places(self._limits.client_waiting)
         self._rates = Shares(self._limits.client_rate, 1.0, clock)
 
     def serves(self, client: str) -> bool:
@@ -142,7 +158,8 @@ class Recursion:
         client: address, for which it is counted. count: how many servers have passed it on. fresh:
         ask, even if the answer is known. Raises RecursionFailed, Busy, TooManyRequests.
         """
-        return await self._answer(identifier, self._from_root, client, count=count, fresh=fresh)
+        wish = _Wish(identifier, identifier.key, self._from_root, count)
+        return await self._answer(wish, client, fresh=fresh)
 
     async def follow(
         self,
@@ -154,108 +171,98 @@ class Recursion:
         fresh: bool = False,
     ) -> Found:
         """Return what the node says to which this one refers; as `resolve` does."""
-        begin = partial(self._from_referral, referral)
-        return await self._answer(identifier, begin, client, count=count, fresh=fresh)
+        # What was said where a prefix used to be delegated is no answer of where it is now.
+        key = f"{identifier.key}\0{_digest(referral)}"
+        wish = _Wish(identifier, key, partial(self._from_referral, referral), count)
+        return await self._answer(wish, client, fresh=fresh)
 
-    async def _answer(
-        self,
-        identifier: Identifier,
-        begin: Begin,
-        client: str,
-        *,
-        count: int,
-        fresh: bool,
-    ) -> Found:
-        key = identifier.key
-        entry = self.answers.get(key)
+    async def _answer(self, wish: _Wish, client: str, *, fresh: bool) -> Found:
+        entry = self.answers.get(wish.key)
         if entry is not None and entry.until > self._clock() and not fresh:
             self._row.add("idnode_recursion_queries", "cached")
-            self._prefetch(identifier, begin, entry, client)
+            self._prefetch(wish, entry)
             return self._aged(entry)
+        stale = None if fresh else entry
         try:
-            flight = self._flights.get(key) or self._take_off(identifier, begin, client, count)
-            if entry is None or fresh:
-                found = await asyncio.shield(flight)
-            else:
-                found = await self._renewed(flight, entry)
+            found = await self._waited(wish, source_of(client), stale)
         except IdnodeError as error:
-            if entry is None or fresh:
+            if stale is None:
                 self._row.add("idnode_recursion_queries", "failed")
                 raise
-            log.info("recursion_stale", identifier=str(identifier)[:256], reason=error.detail[:256])
+            name = str(wish.identifier)[:256]
+            log.info("recursion_stale", identifier=name, reason=error.detail[:256])
             self._row.add("idnode_recursion_queries", "stale")
-            return _stale(entry.value)
+            return _stale(stale.value)
         self._row.add("idnode_recursion_queries", "asked")
         return found
 
-    async def _renewed(self, flight: asyncio.Task[Found], entry: Entry[Found]) -> Found:
-        """Wait for a fresh answer, not for long: there is a stale one. Raises IdnodeError."""
-        done, _ = await asyncio.wait((flight,), timeout=PATIENCE_SECONDS)
+    async def _waited(self, wish: _Wish, source: str, stale: Entry[Found] | None) -> Found:
+        """Wait for the walk, not for long where there is a stale answer. Raises IdnodeError."""
+        waiting = self._waiting
+        if waiting.taken >= _WAITING_PER_WALK * self._limits.walks:
+            raise self._busy()
+        if not waiting.free_for(source):
+            raise self._too_many()
+        waiting.take(source)
+        try:
+            flight = self._flights.get(wish.key) or self._take_off(wish, source)
+            patience = None if stale is None else PATIENCE_SECONDS
+            done, _ = await asyncio.wait((flight,), timeout=patience)
+        finally:
+            waiting.leave(source)
         if not done:
             raise PeerUnavailable(f"no answer in {PATIENCE_SECONDS:g} s")
-        try:
-            return flight.result()
-        except IdnodeError:
-            entry.rest_until = self._clock() + REST_SECONDS
-            raise
+        return flight.result()
 
-    def _take_off(
-        self,
-        identifier: Identifier,
-        begin: Begin,
-        client: str,
-        count: int,
-    ) -> asyncio.Task[Found]:
-        """Begin a walk. Raises RecursionFailed where one failed lately, Busy, TooManyRequests."""
-        failed = self._failures.fresh(identifier.key)
+    def _take_off(self, wish: _Wish, source: str | None = None) -> asyncio.Task[Found]:
+        """Begin a walk. source: for whom; None for nobody in particular.
+
+        Raises RecursionFailed where one failed lately, Busy, TooManyRequests.
+        """
+        failed = self._failures.fresh(wish.key)
         if failed is not None:
             raise RecursionFailed(failed.detail, failed.reason)
-        known = self.answers.get(identifier.key)
+        known = self.answers.get(wish.key)
         if known is not None and known.rest_until > self._clock():
             raise PeerUnavailable("its renewal failed a moment ago")
         if len(self._flights) >= self._limits.walks:
-            self._row.add("idnode_recursion_failed", "busy")
-            raise Busy("too many identifiers are asked for at other nodes", retry_after=1)
-        source = source_of(client)
-        if not self._by_client.free_for(source) or not self._rates.take(source, 1):
-            self._row.add("idnode_recursion_failed", "client")
-            raise TooManyRequests(
-                "too many identifiers of other nodes are asked for", retry_after=1
-            )
-        self._by_client.take(source)
-        flight = asyncio.create_task(self._fly(identifier, begin, count))
-        self._flights[identifier.key] = flight
+            raise self._busy()
+        if source is not None and not self._rates.take(source, 1):
+            raise self._too_many()
+        flight = self._flights[wish.key] = asyncio.create_task(self._fly(wish))
 
         def landed(task: asyncio.Task[Found]) -> None:
-            del self._flights[identifier.key]
-            self._by_client.leave(source)
+            del self._flights[wish.key]
             if not task.cancelled():
                 task.exception()  # whoever waits may be gone when it fails
 
         flight.add_done_callback(landed)
         return flight
 
-    def _prefetch(
-        self,
-        identifier: Identifier,
-        begin: Begin,
-        entry: Entry[Found],
-        client: str,
-    ) -> None:
+    def _busy(self) -> Busy:
+        self._row.add("idnode_recursion_failed", "busy")
+        return Busy("too many identifiers are asked for at other nodes", retry_after=1)
+
+    def _too_many(self) -> TooManyRequests:
+        self._row.add("idnode_recursion_failed", "client")
+        return TooManyRequests("too many identifiers of other nodes are asked for", retry_after=1)
+
+    def _prefetch(self, wish: _Wish, entry: Entry[Found]) -> None:
         """Renew an answer that is asked for often, before its time is over."""
         left, lasts = entry.until - self._clock(), entry.until - entry.since
         if left > lasts * _PREFETCH_PART or entry.hits < _PREFETCH_HITS:
             return
-        if identifier.key not in self._flights:
+        if wish.key not in self._flights:
             with contextlib.suppress(IdnodeError):  # it is fresh still: no harm
-                self._take_off(identifier, begin, client, 0)
+                self._take_off(wish)
                 self._row.add("idnode_recursion_prefetched")
 
-    async def _fly(self, identifier: Identifier, begin: Begin, count: int) -> Found:
+    async def _fly(self, wish: _Wish) -> Found:
         """Walk to the answer and keep it. Raises RecursionFailed."""
+        identifier = wish.identifier
         try:
             async with asyncio.timeout(self.bounds.seconds):
-                asked = await walked(await begin(identifier), partial(self._ask, count))
+                asked = await walked(await wish.begin(identifier), partial(self._ask, wish.count))
         except TimeoutError:
             failure = RecursionFailed(
                 f"{identifier}: no answer in {self.bounds.seconds:g} s", "deadline"
@@ -263,26 +270,29 @@ class Recursion:
         except RecursionFailed as error:
             failure = error
         else:
-            return self._keep(identifier, asked)
-        self._failed(identifier, failure)
+            return self._keep(wish.key, asked)
+        self._failed(wish, failure)
         raise failure
 
-    def _keep(self, identifier: Identifier, asked: Asked | None) -> Found:
+    def _keep(self, key: str, asked: Asked | None) -> Found:
         code = ResponseCode.HANDLE_NOT_FOUND if asked is None else asked[0].code
         values = () if asked is None else asked[0].values
         now, most = int(self._now()), self.bounds.max_ttl
         found = Found(code, tuple(_bounded(value, now, most) for value in values if value.public))
         seconds = seconds_to_keep(found.answered, self.bounds, self._now())
         stale = self._limits.stale_seconds
-        self.answers.put(identifier.key, found, _size(found.answered), seconds, stale)
+        self.answers.put(key, found, _size(found.answered), seconds, stale)
         return found
 
-    def _failed(self, identifier: Identifier, failure: RecursionFailed) -> None:
+    def _failed(self, wish: _Wish, failure: RecursionFailed) -> None:
         self._row.add("idnode_recursion_failed", failure.reason)
-        self._failures.put(identifier.key, failure, len(failure.detail), FAILURE_SECONDS)
+        self._failures.put(wish.key, failure, len(failure.detail), FAILURE_SECONDS)
+        stale = self.answers.get(wish.key)
+        if stale is not None:
+            stale.rest_until = self._clock() + REST_SECONDS
         log.info(
             "recursion_failed",
-            identifier=str(identifier)[:256],
+            identifier=str(wish.identifier)[:256],
             reason=failure.reason,
             detail=failure.detail[:256],
         )
@@ -365,6 +375,12 @@ def _left(values: Sequence[HandleValue], age: int, most: int) -> Iterator[Handle
 def _bounded(value: HandleValue, now: int, most: int) -> HandleValue:
     """Return a value that nobody keeps for longer than `most` seconds, whatever it said."""
     return replace(value, ttl=min(value.ttl, now + most if value.ttl_absolute else most))
+
+
+def _digest(referral: Referral) -> str:
+    """Return what tells referrals apart by where they lead."""
+    told = (f"{value.type}\0{value.data.hex()}" for value in referral.values())
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 def _stale(found: Found) -> Found:

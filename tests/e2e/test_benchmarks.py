@@ -21,7 +21,8 @@ HANDLE = ECHOES | {"handle_udp"} | {f"handle_{echo}" for echo in ECHOES}
 BY_WRK = {"miss", "registration", "registration_p99", "counting"}
 BATCHES = {"batch", "batch_checked"}
 DNS = {"knot_naptr", "dns_naptr"}
-EXPECTED = ALWAYS | PEERS | COMPARED | HANDLE | BY_WRK | BATCHES | DNS
+RECURSION = {"recursion"}
+EXPECTED = ALWAYS | PEERS | COMPARED | HANDLE | BY_WRK | BATCHES | DNS | RECURSION
 
 
 @pytest.mark.timeout(300)

@@ -25,7 +25,18 @@ from resolver.recursion.cache import OVERHEAD_BYTES, TimedCache
 from resolver.recursion.model import Bounds, RecursionFailed
 from resolver.recursion.places import read_root
 from resolver.recursion.service import FAILURE_SECONDS, REST_SECONDS, STALE_TTL, Limits, Recursion
-from tests.recursion_world import ENTERPRISE, PUMP, ROOT, URL, Clock, World, tower
+from resolver.referrals import Referral
+from tests.recursion_world import (
+    ENTERPRISE,
+    PUMP,
+    ROOT,
+    URL,
+    Clock,
+    Server,
+    World,
+    site,
+    tower,
+)
 
 CLIENT, NOW = "127.0.0.1", 1_800_000_000
 
@@ -193,12 +204,15 @@ async def test_who_could_have_an_old_answer_does_not_wait_long(
 async def test_all_who_want_the_same_wait_for_one_walk() -> None:
     world = World(tower())
     held = Held(world)
-    asker = recursion(world, network=held.network)
+    limits = Limits(client_rate=0, client_waiting=100)
+    asker = recursion(world, network=held.network, limits=limits)
     waiting = [
         asyncio.create_task(asker.resolve(Identifier.parse(name), CLIENT))
         for name in ("88.120.7/SN-1", "88.120.7/sn-1") * 50
     ]
     await until(lambda: held.waiting == 1)
+    with pytest.raises(TooManyRequests):
+        await asker.resolve(PUMP, CLIENT)
     waiting.pop().cancel()
     held.free.set()
     found = await asyncio.gather(*waiting)
@@ -223,7 +237,7 @@ async def busy(count: int, limits: Limits, row: Row) -> AsyncIterator[tuple[Recu
 
 async def test_a_client_has_so_many_walks_and_others_have_theirs() -> None:
     row = private_row()
-    async with busy(3, Limits(client_walks=3, client_rate=0), row) as (asker, held):
+    async with busy(3, Limits(client_waiting=3, client_rate=0), row) as (asker, held):
         with pytest.raises(TooManyRequests) as refused:
             await asker.resolve(PUMP, CLIENT)
         assert refused.value.response_code == ResponseCode.SERVER_BUSY
@@ -240,6 +254,27 @@ async def test_all_together_have_so_many_walks() -> None:
         with pytest.raises(Busy):
             await asker.resolve(PUMP, "192.0.2.1")
         assert counted(row, "idnode_recursion_failed", "busy") == 1
+
+
+async def test_who_waits_for_one_walk_takes_no_more_room_than_others() -> None:
+    """Else a client that repeats one slow question holds what all clients share."""
+    row = private_row()
+    async with busy(1, Limits(walks=2, client_waiting=0, client_rate=0), row) as (asker, _):
+        name = Identifier.parse("88.120.7/0")
+        waiting = [asyncio.create_task(asker.resolve(name, CLIENT)) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await asker.resolve(name, "192.0.2.1")
+    await asyncio.gather(*waiting)
+
+
+async def test_what_was_said_where_a_prefix_used_to_be_is_no_answer_of_where_it_is() -> None:
+    servers = tower()
+    servers["8.8.3.2"] = Server({PUMP.key: (replace(URL, data=b"https://pumps.example/2"),)})
+    asker = recursion(World(servers))
+    for host, said in ((ENTERPRISE, URL.data), ("8.8.3.2", b"https://pumps.example/2")):
+        found = await asker.follow(PUMP, Referral((site((host, 2641)),)), CLIENT)
+        assert found.values()[0].data == said
 
 
 async def test_a_client_begins_so_many_in_a_second_and_what_is_known_is_free() -> None:
