@@ -142,9 +142,6 @@ def _writes(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> 
         rows = uvloop.run(imports.measure(plan, node, url))
         _say("batches")
         rows += uvloop.run(batches.measure(plan, node, url))
-    # Whoever asks PostgreSQL has the core of the load, on both sides.
-    turned = machine.Cores(serving=cores.loading, loading=cores.serving)
-    with serve(directory / "registrations", turned, database_url=url) as node:
         why = servers.missing("wrk")
         if why:
             rows += registration.not_measured(why)

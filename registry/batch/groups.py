@@ -126,9 +126,8 @@ class Groups:
     async def _turn(self, token: str, group: Sequence[_Waiting]) -> None:
         writing = asyncio.create_task(self._write(token, group))
         await asyncio.wait([writing], timeout=WITHIN)
-        if len(group) > 1 and writing.done():
-            waiting = len(self._queues.get(token, ()))
-            await self._gather(token, min(len(group) + waiting, MAX_GROUP))
+        if len(group) > 1 and writing.done() and writing.exception() is None:
+            await self._gather(token, min(len(group) + writing.result(), MAX_GROUP))
         self._busy.discard(token)  # what takes longer holds up none that come later
         self._go_on()
         try:
@@ -137,6 +136,8 @@ class Groups:
             await asyncio.gather(*(self._write(token, [one]) for one in group))
 
     async def _gather(self, token: str, count: int) -> None:
+        if len(self._queues.get(token, ())) >= count:
+            return
         enough = asyncio.Event()
         self._gathering[token] = (count, enough)
         with contextlib.suppress(TimeoutError):
@@ -144,8 +145,11 @@ class Groups:
                 await enough.wait()
         del self._gathering[token]
 
-    async def _write(self, token: str, group: Sequence[_Waiting]) -> None:
-        """Write a group, and tell those who wait. Raises _HeldUp where there are several."""
+    async def _write(self, token: str, group: Sequence[_Waiting]) -> int:
+        """Write a group, and tell those who wait; return how many others of the token wait then.
+
+        Raises _HeldUp where there are several.
+        """
         try:
             if len(group) == 1:
                 outcomes: Sequence[Done | Exception] = [await self._alone(token, group[0].put)]
@@ -155,6 +159,8 @@ class Groups:
             raise
         except Exception as error:  # whatever it is, each of those who wait is told
             outcomes = [error] * len(group)
+        # Now, for whoever is told may be among those who wait before anybody looks again.
+        others = len(self._queues.get(token, ()))
         for one, outcome in zip(group, outcomes, strict=True):
             if one.done.done():
                 continue
@@ -162,6 +168,7 @@ class Groups:
                 one.done.set_result(outcome)
             else:
                 one.done.set_exception(outcome)
+        return others
 
     async def _alone(self, token: str, put: Put) -> Done:
         async with work(self._registry, token, put.request_id) as current:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
+from protocol.identifier import Identifier
+from registry.api.identifiers import GROUPS
+from registry.batch import Put, groups
+from registry.identifiers import Condition
 from registry.schema import audit_log, change_log
 from tests.integration.registry_client import URL_VALUE, Node
 
@@ -117,6 +122,26 @@ async def test_writes_to_one_identifier_keep_their_order_and_each_is_a_version(
     assert {each["version"] for each in history["items"]} == set(versions)
     last = versions[max(versions)]["values"][0]["data"]["value"]
     assert await text_of(node, key, f"{prefix}/one") == last
+
+
+async def test_no_transaction_waits_for_more_than_there_are(
+    node: Node, works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was answered and has sent the next is not waited for twice."""
+    key, prefix = works
+    monkeypatch.setattr(groups, "GATHERING", 5.0)
+    app = node.client.app
+    assert app is not None
+    writers = app[GROUPS]
+
+    async def client(number: int) -> None:
+        for turn in range(20):
+            name = Identifier.of(prefix, f"{number}-{turn}")
+            done = await writers.put(key, Put(name, [URL_VALUE], None, Condition()))
+            assert done.what == "created"
+
+    async with asyncio.timeout(45):  # 20 times GATHERING are more
+        await asyncio.gather(*(client(number) for number in range(32)))
 
 
 async def test_of_many_that_want_to_be_first_one_is(node: Node, works: Works) -> None:
