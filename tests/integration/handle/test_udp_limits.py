@@ -18,8 +18,12 @@ from protocol.handle.header import OpCode, OpFlag
 from protocol.handle.message import Message, decode_payload
 from protocol.handle.requests import HandleRequest, ResolutionRequest
 from protocol.handle.responses import ErrorResponse, ResolutionResponse
+from protocol.identifier import Identifier
 from registry.metrics import slot
 from resolver.cache import Answer
+from resolver.client.exchange import Asking
+from resolver.client.resolving import resolve
+from resolver.client.steps import Endpoint, Step
 from resolver.transports.limits import AMPLIFICATION, Limits, ResponseLimit
 from tests.integration.handle_support import PLAIN, Node, ask, owned
 
@@ -187,3 +191,13 @@ async def test_in_an_encrypted_session_the_word_to_ask_over_tcp_is_encrypted(
     assert told.header.response_code == ResponseCode.ERROR
     assert isinstance(told.body, ErrorResponse)
     assert source.dropped("bytes") == 1
+
+
+async def test_our_client_gets_over_tcp_what_is_too_long_for_udp(source: Source) -> None:
+    node = source.node
+    endpoint = Endpoint("udp", "127.0.0.1", node.servers[0].port)
+    steps: list[Step] = []
+    name = Identifier.parse(f"{source.prefix}/{HUGE}")
+    got = await resolve(Asking(name, 7, 1_800_000_000), endpoint, watch=steps.append)
+    assert (got.code, len(got.values)) == (ResponseCode.SUCCESS, len(SIZES[HUGE]))
+    assert [one.endpoint.transport for one in steps if one.event == "ask"] == ["udp", "tcp"]
