@@ -86,10 +86,10 @@ def decode_value(value: object, *, timestamp: int | None = None) -> HandleValue:
     The rules on ranges and on values among themselves are in values.check_values.
     """
     if not isinstance(value, Mapping):
-        raise InvalidValue("a value is a JSON object")
+        raise InvalidValue("a value is a JSON object", rule="type")
     for name in value:
         if name not in _MEMBERS:
-            raise InvalidValue("unknown member", field=str(name))
+            raise InvalidValue("unknown member", field=str(name), rule="unknown_field")
     ttl, absolute = _decode_ttl(value.get("ttl", DEFAULT_TTL))
     stamp = _decode_time(value.get("timestamp", "1970-01-01T00:00:00Z"), "timestamp")
     permissions, partners = _decode_access(value)
@@ -109,7 +109,7 @@ def decode_value(value: object, *, timestamp: int | None = None) -> HandleValue:
 def decode_values(values: object, *, timestamp: int | None = None) -> tuple[HandleValue, ...]:
     """Read a list of values; the field of an error starts with ``values[n]``."""
     if not isinstance(values, list):
-        raise InvalidValue("not a list of values", field="values")
+        raise InvalidValue("not a list of values", field="values", rule="type")
     result = []
     for position, value in enumerate(values):
         try:
@@ -121,25 +121,25 @@ def decode_values(values: object, *, timestamp: int | None = None) -> tuple[Hand
 
 def _number(value: Mapping[str, Any], name: str) -> int:
     if name not in value:
-        raise InvalidValue("missing", field=name)
+        raise InvalidValue("missing", field=name, rule="required")
     number = value[name]
     if not isinstance(number, int) or isinstance(number, bool):
-        raise InvalidValue("not a whole number", field=name)
+        raise InvalidValue("not a whole number", field=name, rule="type")
     return number
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
     if name not in value:
-        raise InvalidValue("missing", field=name)
+        raise InvalidValue("missing", field=name, rule="required")
     text = value[name]
     if not isinstance(text, str):
-        raise InvalidValue("not a string", field=name)
+        raise InvalidValue("not a string", field=name, rule="type")
     return text
 
 
 def _decode_data(value: Mapping[str, Any]) -> bytes:
     if "data" not in value:
-        raise InvalidValue("missing", field="data")
+        raise InvalidValue("missing", field="data", rule="required")
     data = value["data"]
     if isinstance(data, str):  # the reference server takes a bare string too
         return _utf8(data, "data")
@@ -147,11 +147,11 @@ def _decode_data(value: Mapping[str, Any]) -> bytes:
         raise InvalidValue("not an object with format and value", field="data")
     for name in data:
         if name not in ("format", "value"):
-            raise InvalidValue("unknown member", field=f"data.{name}")
+            raise InvalidValue("unknown member", field=f"data.{name}", rule="unknown_field")
     try:
         form = _text(data, "format")
         if "value" not in data:
-            raise InvalidValue("missing", field="value")
+            raise InvalidValue("missing", field="value", rule="required")
         try:
             return _decode_format(form, data["value"])
         except binascii.Error:
@@ -163,7 +163,7 @@ def _decode_data(value: Mapping[str, Any]) -> bytes:
 def _decode_format(form: str, value: object) -> bytes:
     if form in ("string", "base64", "hex"):
         if not isinstance(value, str):
-            raise InvalidValue("not a string", field="value")
+            raise InvalidValue("not a string", field="value", rule="type")
         if form == "string":
             return _utf8(value, "value")
         octets = _utf8(value, "value")
@@ -237,7 +237,7 @@ def _decode_partners(partners: object) -> tuple[str, ...]:
 
 def _decode_references(references: object) -> tuple[Reference, ...]:
     if not isinstance(references, list):
-        raise InvalidValue("not a list", field="references")
+        raise InvalidValue("not a list", field="references", rule="type")
     result = []
     for position, entry in enumerate(references):
         place = f"references[{position}]"
@@ -266,7 +266,9 @@ def _decode_time(text: object, field: str) -> int:
             raise ValueError
         return int((moment - _EPOCH).total_seconds())
     except (ValueError, OverflowError):
-        raise InvalidValue("not a time such as 2026-01-01T00:00:00Z", field=field) from None
+        raise InvalidValue(
+            "not a time such as 2026-01-01T00:00:00Z", field=field, rule="format"
+        ) from None
 
 
 def answer(

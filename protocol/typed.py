@@ -63,6 +63,15 @@ class _Reader(wire.ValueReader):
         return text
 
 
+_NOUNS: Mapping[type[Any], str] = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    list: "a list",
+    Mapping: "an object",
+}
+
+
 class _Fields:
     """Takes members out of a JSON object one by one; what is left over is unknown."""
 
@@ -74,11 +83,11 @@ class _Fields:
     def take(self, name: str, kind: type[Any], default: Any = None) -> Any:
         if name not in self._left:
             if default is None:
-                raise InvalidValue("missing", field=name)
+                raise InvalidValue("missing", field=name, rule="required")
             return default
         value = self._left.pop(name)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise InvalidValue(f"not of type {kind.__name__}", field=name)
+            raise InvalidValue(f"must be {_NOUNS[kind]}", field=name, rule="type")
         return value
 
     def number(self, name: str, maximum: int, default: int | None = None) -> int:
@@ -269,7 +278,9 @@ def _interface_from_json(value: object) -> bytes:
     kind = 2 * fields.take("query", bool, False) + fields.take("admin", bool, False)
     protocol = fields.take("protocol", str)
     if protocol not in _INTERFACE_PROTOCOLS:
-        raise InvalidValue(f"not one of {', '.join(_INTERFACE_PROTOCOLS)}", field="protocol")
+        raise InvalidValue(
+            f"must be one of {', '.join(_INTERFACE_PROTOCOLS)}", field="protocol", rule="enum"
+        )
     port = fields.number("port", 65_535)
     fields.end()
     return struct.pack(">BBI", kind, _INTERFACE_PROTOCOLS.index(protocol), port)

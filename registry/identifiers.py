@@ -249,14 +249,15 @@ async def _target(work: Work, identifier: Identifier) -> _Target:
     return _as_target(row)
 
 
-def check_writable(work: Work, prefix: str, row: Any) -> None:
+def check_writable(work: Work, prefix: str, row: Any, *, field: str | None = None) -> None:
     """Let pass who may write under a prefix.
 
-    row: what the function prefix_to_write says of it; None where it says nothing. Raises
-    ServerNotResponsible, InsufficientPermission and Conflict, as `put` does.
+    row: what the function prefix_to_write says of it; None where it says nothing. field: the place
+    of the prefix in the request, where it has one of its own. Raises ServerNotResponsible,
+    InsufficientPermission and Conflict, as `put` does.
     """
     if row is None or row.status is None:
-        raise ServerNotResponsible(f"prefix {prefix} is not registered here")
+        raise ServerNotResponsible(f"prefix {prefix} is not registered here", field=field)
     work.principal.require(OPERATOR, enterprise=row.enterprise_id, scope="identifiers:write")
     if row.hosting != HOSTED:
         raise Conflict(f"prefix {prefix} is delegated: register at its own node")
@@ -270,8 +271,8 @@ def _as_target(row: Record | None) -> _Target:
     return _Target(row.version, row.values_, row.template)
 
 
-async def may_read(work: Work, identifier: Identifier) -> None:
-    """Let pass who may read this identifier in the registry.
+async def may_read(work: Work, identifier: Identifier, *, field: str | None = None) -> None:
+    """Let pass who may read this identifier in the registry. field: as of check_writable.
 
     Raises ServerNotResponsible for a prefix that is not registered here, InsufficientPermission.
     """
@@ -281,7 +282,7 @@ async def may_read(work: Work, identifier: Identifier) -> None:
         return
     owner = await work.connection.scalar(sa.select(sa.func.prefix_owner(prefix)))
     if owner is None:
-        raise ServerNotResponsible(f"prefix {prefix} is not registered here")
+        raise ServerNotResponsible(f"prefix {prefix} is not registered here", field=field)
     work.principal.require(*STAFF, enterprise=owner, scope="identifiers:read")
 
 

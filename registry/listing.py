@@ -234,6 +234,6 @@ async def page(
     members: also those of ranges that have no row of their own. For whoever may read them:
     raises ServerNotResponsible and InsufficientPermission.
     """
-    await may_read(work, Identifier.of(prefix, "0"))
+    await may_read(work, Identifier.of(prefix, "0"), field="prefix")
     opened = await Listing.of(work.connection, prefix, members=members)
     return await opened.after(after, limit)

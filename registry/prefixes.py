@@ -136,9 +136,23 @@ def check_place(
             "a delegated prefix needs the site, or the service, that serves it", field="site"
         )
     try:
-        return nowhere | {"site": typed.site_to_json(typed.site_from_json(site))}
+        return nowhere | {"site": _reachable(typed.site_to_json(typed.site_from_json(site)))}
     except InvalidValue as error:
         raise error.at("site") from None
+
+
+def _reachable(site: dict[str, Any]) -> dict[str, Any]:
+    """Return a site of which each server can be asked. Raises InvalidValue."""
+    if not site["servers"]:
+        raise InvalidValue("a site has one server at least", field="servers", rule="min_length")
+    for place, server in enumerate(site["servers"]):
+        if not any(interface["query"] for interface in server["interfaces"]):
+            raise InvalidValue(
+                "a server has one interface at least that takes queries (query: true)",
+                field=f"servers[{place}].interfaces",
+                rule="min_length",
+            )
+    return site
 
 
 def check_not_below(prefix: str, service: str | None) -> None:

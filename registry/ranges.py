@@ -117,7 +117,7 @@ async def _hold(work: Work, prefix: str) -> None:
     await prefixes.hold_alone(work.connection, prefix)
     at = {"at_prefix": prefix, "actor": work.principal.actor}
     row = (await work.connection.execute(_OWNER, at)).one_or_none()
-    identifiers.check_writable(work, prefix, row)
+    identifiers.check_writable(work, prefix, row, field="prefix")
 
 
 async def _refuse_overlap(work: Work, span: Span) -> None:
@@ -163,7 +163,7 @@ async def _content(
 
 async def get(work: Work, prefix: str, range_id: uuid.UUID) -> Record:
     """Return one range. For the enterprise that holds the prefix. Raises NotFound."""
-    await identifiers.may_read(work, Identifier.of(prefix, "0"))
+    await identifiers.may_read(work, Identifier.of(prefix, "0"), field="prefix")
     query = sa.select(*COLUMNS).where(ranges.c.prefix == prefix, ranges.c.id == range_id)
     row = (await work.connection.execute(query)).one_or_none()
     if row is None:
@@ -173,7 +173,7 @@ async def get(work: Work, prefix: str, range_id: uuid.UUID) -> Record:
 
 async def page(work: Work, prefix: str, *, after: uuid.UUID | None, limit: int) -> Sequence[Record]:
     """Return at most `limit` ranges of a prefix, by id, those after `after`."""
-    await identifiers.may_read(work, Identifier.of(prefix, "0"))
+    await identifiers.may_read(work, Identifier.of(prefix, "0"), field="prefix")
     query = sa.select(*COLUMNS).where(ranges.c.prefix == prefix).order_by(ranges.c.id).limit(limit)
     if after is not None:
         query = query.where(ranges.c.id > after)

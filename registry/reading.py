@@ -7,7 +7,7 @@ other words, the same ones for bodies, queries and lines of imports.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -145,8 +145,7 @@ def misfit(error: msgspec.ValidationError, type_: Any) -> InvalidValue:
 
 def _say(text: str, type_: Any, path: str) -> _Said:
     if text.startswith(("Invalid enum value", "Invalid value")):
-        allowed = ", ".join(msgspec.json.encode(value).decode() for value in _allowed(type_, path))
-        return "enum", f"must be one of {allowed}"
+        return "enum", f"must be one of {listed(_allowed(type_, path))}"
     for pattern, say in _SAYINGS:
         match = pattern.fullmatch(text)
         if match:
@@ -160,6 +159,11 @@ def fault(error: Exception) -> str:
     if match:
         return f"at byte {match[2]}: {_FAULTS.get(match[1], match[1])}"
     return "it ends too soon"
+
+
+def listed(values: Iterable[Any]) -> str:
+    """Return values for a sentence, as JSON writes them: so they have to be sent."""
+    return ", ".join(msgspec.json.encode(value).decode() for value in values)
 
 
 def _allowed(type_: Any, path: str) -> list[Any]:

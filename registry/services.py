@@ -146,9 +146,11 @@ def check_text(value: str, field: str, *, maximum: int) -> str:
     maximum: in characters. Raises InvalidValue at `field`.
     """
     if not value.strip() or value != value.strip():
-        raise InvalidValue("empty, or with space at an end", field=field)
+        raise InvalidValue("empty, or with space at an end", field=field, rule="format")
     if len(value) > maximum:
-        raise InvalidValue(f"longer than {maximum} characters", field=field)
+        raise InvalidValue(f"longer than {maximum} characters", field=field, rule="max_length")
     if not value.isprintable():
-        raise InvalidValue("holds a character that cannot be printed", field=field)
+        raise InvalidValue(
+            "holds a character that cannot be printed", field=field, rule="characters"
+        )
     return value

@@ -40,6 +40,7 @@ from registry.principals import (
     digest,
     new_token,
 )
+from registry.reading import listed
 from registry.schema import accounts, enterprises, password_resets
 from registry.services import Record, Registry, Work
 from registry.services import work as open_work
@@ -91,7 +92,7 @@ async def create(
     _require(work, enterprise_id)
     check_name(name)
     if role not in ROLES:
-        raise InvalidValue(f"not one of {', '.join(ROLES)}", field="role")
+        raise InvalidValue(f"must be one of {listed(ROLES)}", field="role", rule="enum")
     if (role == ADMINISTRATOR) != (enterprise_id is not None):
         raise InvalidValue(
             f"the role {ADMINISTRATOR}, and no other, belongs to an enterprise",

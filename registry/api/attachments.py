@@ -84,7 +84,9 @@ def _name(request: web.Request) -> str:
 
 def _media_type(request: web.Request) -> str:
     if request.content_type not in KINDS:
-        raise UnsupportedMediaType(f"the body must be {' or '.join(KINDS)}", field="Content-Type")
+        raise UnsupportedMediaType(
+            f"the body must be one of {', '.join(KINDS)}", field="Content-Type"
+        )
     return request.content_type
 
 

@@ -44,7 +44,7 @@ async def identifiers_of(request: web.Request) -> web.StreamResponse:
     how = read_query(request, bodies.Export)
     prefix = check_prefix(how.prefix)
     async with open_work(request) as work:
-        await identifiers.may_read(work, Identifier.of(prefix, "0"))
+        await identifiers.may_read(work, Identifier.of(prefix, "0"), field="prefix")
         tenant = work.principal.enterprise_id
     database = request.app[REGISTRY].database
     response = web.StreamResponse(

@@ -124,12 +124,16 @@ def _mapping(text: str | None) -> Mapping | str | None:
         return decode_json(text.encode("utf-8", "replace"), Mapping)
     except InvalidValue as error:
         raise error.at("mapping") from None
+    except MalformedRequest as error:
+        raise MalformedRequest(
+            "neither the name of a mapping nor one in JSON", field="mapping", rule="json"
+        ) from error
 
 
 def _format(request: web.Request) -> str:
     if request.content_type not in FORMATS:
         raise UnsupportedMediaType(
-            f"the body must be {' or '.join(FORMATS)}, or ?format= must say what it is",
+            f"the body must be one of {', '.join(FORMATS)}; or ?format= must say what it is",
             field="Content-Type",
         )
     return FORMATS[request.content_type]

@@ -11,6 +11,7 @@ from aiohttp import web
 from protocol.errors import IdnodeError, InvalidValue, MalformedRequest
 from registry.api import openapi
 from registry.api.operations import OPERATIONS, PARAMETERS, Operation
+from registry.reading import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,6 @@ def check(request: web.Request) -> None:
             continue
         if not known.names:
             raise known.refusal("there are no parameters here", field=name, rule="unknown_field")
-        listed = ", ".join(f'"{each}"' for each in known.names)
         raise known.refusal(
-            f"unknown parameter; there are {listed}", field=name, rule="unknown_field"
+            f"unknown parameter; there are {listed(known.names)}", field=name, rule="unknown_field"
         )

@@ -26,7 +26,7 @@ from protocol.identifier import check_prefix
 from registry import idempotency, principals
 from registry.api import cursors
 from registry.idempotency import Answer
-from registry.reading import fault, misfit
+from registry.reading import fault, listed, misfit
 from registry.services import Registry, Work, work
 
 REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
@@ -175,7 +175,9 @@ def decode_as(raw: bytes, type_: Any) -> Any:
 def _refuse_nul(value: object, path: str) -> None:
     """PostgreSQL can store U+0000 neither in text nor in JSON."""
     if isinstance(value, str) and "\0" in value:
-        raise InvalidValue("holds U+0000; send such data as base64", field=path or None)
+        raise InvalidValue(
+            "holds U+0000; send such data as base64", field=path or None, rule="characters"
+        )
     if isinstance(value, Mapping):
         for name, member in value.items():
             _refuse_nul(name, path)
@@ -219,7 +221,7 @@ def one_of(request: web.Request, name: str, known: Sequence[str]) -> str | None:
     """Return a word out of the query, None where it is left out. Raises MalformedRequest."""
     given = request.query.get(name)
     if given is not None and given not in known:
-        raise MalformedRequest(f"not one of {', '.join(known)}", field=name)
+        raise MalformedRequest(f"must be one of {listed(known)}", field=name, rule="enum")
     return given
 
 

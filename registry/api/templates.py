@@ -15,6 +15,7 @@ from registry.api.conditions import condition, unmodified
 from registry.api.requests import (
     answer,
     cut_page,
+    one_of,
     open_work,
     page_after,
     page_limit,
@@ -62,11 +63,9 @@ async def draft_next(request: web.Request) -> web.Response:
 
 async def page(request: web.Request) -> web.Response:
     """GET /api/v1/templates."""
-    prefix, state = request.query.get("prefix"), request.query.get("state")
+    prefix, state = request.query.get("prefix"), one_of(request, "state", _STATES)
     if prefix is not None:
         check_prefix(prefix)
-    if state is not None and state not in _STATES:
-        raise MalformedRequest(f"not one of {', '.join(_STATES)}", field="state")
     kind = f"templates {prefix} {state}"
     limit, after = page_limit(request), _place(page_after(request, kind))
     async with open_work(request) as work:

@@ -19,6 +19,7 @@ from registry.enterprises import steps
 from registry.enterprises.codes import check_industry, check_region, region_prefix
 from registry.enterprises.status import APPROVED, CLOSED, CORRECTABLE, STATES
 from registry.principals import ADMINISTRATOR, OPERATOR, STAFF
+from registry.reading import listed
 from registry.schema import enterprises
 from registry.services import Record, Work, check_text
 
@@ -185,7 +186,7 @@ class Wanted:
         found: list[sa.ColumnElement[bool]] = []
         if self.status is not None:
             if self.status not in STATES:
-                raise InvalidValue(f"not one of {', '.join(STATES)}", field="status")
+                raise InvalidValue(f"must be one of {listed(STATES)}", field="status", rule="enum")
             found.append(enterprises.c.status == self.status)
         if self.word is not None:
             found.append(_matching(self.word))

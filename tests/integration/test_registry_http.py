@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 import uuid
+from typing import Any
 
 import asyncpg
 import pytest
@@ -80,6 +81,58 @@ async def test_an_unknown_parameter_is_told_with_those_that_there_are(node: Node
                 "GET", f"{path}?status=x", node.operator, Accept_Language=language
             )
             assert (problem["detail"], problem["field"]) == (said, "status")
+
+
+async def test_words_that_have_to_be_sent_are_told_as_they_are(node: Node) -> None:
+    for path, field, words in (
+        ("/prefixes?hosting=x", "hosting", '"hosted", "delegated"'),
+        ("/templates?state=x", "state", '"draft", "published", "withdrawn"'),
+    ):
+        for language, said in (("en", "must be one of "), ("zh", "应为以下之一:")):
+            _, problem, _ = await node.call("GET", path, node.operator, Accept_Language=language)
+            told = (problem["detail"], problem["field"], problem["rule"])
+            assert told == (said + words, field, "enum")
+
+
+@pytest.mark.parametrize(
+    ("site", "field", "rule"),
+    [
+        ({}, "site.servers", "required"),
+        ({"servers": []}, "site.servers", "min_length"),
+        ({"servers": [{"address": "192.0.2.1", "interfaces": []}]}, "interfaces", "min_length"),
+        (
+            {"servers": [{"address": "192.0.2.1", "interfaces": [{"protocol": 1, "port": 1}]}]},
+            "interfaces[0].protocol",
+            "type",
+        ),
+        (
+            {"servers": [{"address": "192.0.2.1", "interfaces": [{"protocol": "X", "port": 1}]}]},
+            "interfaces[0].protocol",
+            "enum",
+        ),
+        (
+            {
+                "servers": [
+                    {
+                        "address": "192.0.2.1",
+                        "interfaces": [{"protocol": "TCP", "port": 1, "admin": True}],
+                    }
+                ]
+            },
+            "interfaces",
+            "min_length",
+        ),
+    ],
+)
+async def test_a_site_that_nobody_could_ask_is_refused(
+    node: Node, site: dict[str, Any], field: str, rule: str
+) -> None:
+    enterprise_id, key = await node.enterprise(1)
+    body = {"enterprise_id": enterprise_id, "hosting": "delegated", "site": site}
+    status, problem, _ = await node.call("POST", "/prefixes", key, body)
+    assert (status, problem["rule"]) == (422, rule), problem
+    assert problem["field"].endswith(field)
+    assert problem["field"].startswith("site.servers")
 
 
 async def test_answers_to_who_says_who_he_is_are_kept_by_nobody(node: Node) -> None:

@@ -122,6 +122,11 @@ def test_words_of_ours_are_translated_where_they_stand_in_a_sentence() -> None:
     assert translate("no such sentence at all") == "no such sentence at all"
 
 
+def test_what_an_inner_rule_says_is_translated_within_the_outer_sentence() -> None:
+    said = translate("no data of HS_ADMIN: the data ends too soon")
+    assert said == "不是 HS_ADMIN 的数据:数据不完整"
+
+
 def test_what_a_client_has_sent_cannot_make_the_look_up_slow_or_fail() -> None:
     for hostile in ("{} {0} {x}", " is " * 140, "prefix " * 80, "x" * (MAX_TRANSLATED + 1)):
         assert translate(f"{hostile} is not registered")

@@ -21,8 +21,8 @@ class Problem(msgspec.Struct, frozen=True):
             pattern="^[a-z_]+$",
             description="The rule that is broken, for programs; the words stay as they are:"
             " required, unknown_field, type, enum, format, pattern, length, min_length, max_length,"
-            " range, json of a body or a parameter; those of an item of a template; else that of"
-            " the type, such as conflict or invalid_value",
+            " range, characters, json of a body or a parameter; those of an item of a template;"
+            " else that of the type, such as conflict or invalid_value",
             examples=["max_length"],
         ),
     ]

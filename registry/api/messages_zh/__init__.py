@@ -96,6 +96,8 @@ def translate(detail: str) -> str:
 
 def _parameter(text: str) -> str:
     """Return the Chinese of what stands in a sentence: words of ours, joined by or and commas."""
+    if text in SENTENCES:  # what an inner rule says, as the end of what an outer one does
+        return SENTENCES[text]
     if not _WORDS_ALONE.fullmatch(text):
         return text
     if text in _WORDS:

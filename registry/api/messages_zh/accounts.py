@@ -24,7 +24,6 @@ SENTENCES = {
         "密码容易被猜中:由常用密码、单词、姓名、日期或键盘序列组成"
     ),
     "too many sign in at this moment; come again": "当前登录人数过多,请稍后重试",
-    "not one of {}": "不是以下之一:{}",
     "the role {}, and no other, belongs to an enterprise": "只有角色{}属于企业,其他角色不属于企业",
     "the name {} is taken, now or before": "账户名 {} 已被使用(或曾被使用)",
     "a name has 1 to 64 letters, digits or characters of ._@- and is not system": (

@@ -69,9 +69,17 @@ SENTENCES = {
     "not one of string, base64, hex, admin, key, vlist, site": (
         "不是 string、base64、hex、admin、key、vlist、site 之一"
     ),
-    "not of type {}": "类型不是 {}",
     "not a number from 0 to {}": "不是 0 到 {} 的数字",
     "more than {} entries": "超过 {} 项",
+    # protocol.handle.wire and keys, of the data of a value
+    "the data ends too soon": "数据不完整",
+    "a string is not UTF-8": "字符串不是 UTF-8 编码",
+    "a list is longer than the data": "列表超出数据长度",
+    "bytes follow the end of the data": "数据结尾之后还有字节",
+    "bytes follow the key": "密钥之后还有字节",
+    "the kind of key is not known": "密钥类型未知",
+    "the exponent is too large": "指数过大",
+    "the numbers make no key": "这些数字不构成密钥",
     "not an IP address": "不是 IP 地址",
     "not base64": "不是 base64 编码",
     "an index is 1 to {}": "索引须在 1 到 {} 之间",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 SENTENCES = {
     "a file has at most {} bytes": "文件最多 {} 字节",
-    "the body must be {}, or ?format= must say what it is": "请求体须为 {},或用 ?format= 说明格式",
+    "the body must be one of {}; or ?format= must say what it is": (
+        "请求体须为以下之一:{};或用 ?format= 说明格式"
+    ),
+    "neither the name of a mapping nor one in JSON": "既不是列映射的名称,也不是 JSON 形式的列映射",
     "the import is {}: only one under way can be cancelled": (
         "导入任务处于{}状态,只有进行中的才能取消"
     ),

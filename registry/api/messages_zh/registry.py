@@ -73,7 +73,11 @@ SENTENCES = {
     "there are {} attachments already: delete some first": "已有 {} 个附件,请先删除一部分",
     "no attachment {}": "附件 {} 不存在",
     "name the file: ?name=licence.pdf": "请给出文件名:?name=licence.pdf",
-    "the body must be {}": "请求体须为 {}",
+    "a site has one server at least": "站点至少要有一个服务器",
+    "a server has one interface at least that takes queries (query: true)": (
+        "每个服务器至少要有一个接受查询的接口(query: true)"
+    ),
+    "the body must be one of {}": "请求体须为以下之一:{}",
     "the node takes as many attachments as it does at once": "节点正在处理的附件已达上限",
     "there is no number left that is free and not reserved": "没有可用的前缀号码",
     "the number {} is reserved: turn to the operator": "号码 {} 已被保留,请联系运营人员",
