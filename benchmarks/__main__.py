@@ -111,8 +111,8 @@ def _dns(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> lis
     why = dns.unavailable()
     if why:
         return dns.not_measured(why)
-    _say(f"filling {plan.handle_identifiers:,} identifiers")
-    url = uvloop.run(_filled(store, "dns", {KNOWN: plan.handle_identifiers}))
+    _say(f"filling {plan.dns_identifiers:,} identifiers")
+    url = uvloop.run(_filled(store, "dns", {KNOWN: plan.dns_identifiers}))
     at = directory / "dns"
     with serve(at, cores, database_url=url, cache_bytes=plan.cache_bytes) as node:
         _say("DNS")

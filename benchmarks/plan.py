@@ -15,6 +15,8 @@ class Plan:
     """Further ones that nobody asked for, for the miss path."""
     handle_identifiers: int = 200_000
     """Those that are asked for in the Handle protocol."""
+    dns_identifiers: int = 50_000
+    """Those that are asked for over DNS, and records of the zone that Knot has."""
     cache_bytes: int = 4 * 2**30
     rounds: int = 5
     """Rounds of A B A B; the median counts."""
@@ -37,6 +39,7 @@ QUICK = Plan(
     identifiers=20_000,
     unasked=100_000,
     handle_identifiers=10_000,
+    dns_identifiers=5_000,
     cache_bytes=256 * 2**20,
     rounds=2,
     seconds=1,
