@@ -64,6 +64,26 @@ async def test_nodes_are_shown_with_all_that_is_known_of_them(
     assert "从未上报" in await (await client.get("/?lang=zh")).text()
 
 
+async def test_figures_that_were_reported_are_shown_the_latest_first(
+    client: TestClient[Any],
+) -> None:
+    for start, total in (
+        ("2026-11-25T01:00:00Z", {"found": 731, "created": 12}),
+        ("2026-11-25T02:00:00Z", {"referral": 4096}),
+    ):
+        report = {"per": "hour", "start": start, "revision": 1, "total": total, "prefixes": []}
+        body = node_message(kind="statistics", subject=f"statistics hour {start}", payload=report)
+        response = await client.post("/filings", json=body)
+        assert response.status == 200, await response.text()
+    latest, first = await items(client, "/figures")
+    assert (latest["start"], latest["total"]) == ("2026-11-25T02:00:00Z", {"referral": 4096})
+    assert first["total"]["found"] == 731
+    page = await (await client.get("/?lang=en")).text()
+    for shown in ("Reported figures", ">731<", ">4096<", ">12<", ">hour<"):
+        assert shown in page, f"the page does not show {shown}"
+    assert "上报的统计" in await (await client.get("/?lang=zh")).text()
+
+
 async def test_refused_messages_are_shown_with_the_reason_each_once(
     client: TestClient[Any],
 ) -> None:

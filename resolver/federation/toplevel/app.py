@@ -87,6 +87,7 @@ def make_toplevel_app(
     app.router.add_post("/heartbeats", _post_heartbeat)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/nodes", _list_nodes, allow_head=False)
+    app.router.add_get("/figures", _list_figures, allow_head=False)
     app.router.add_get("/refusals", _list_refusals, allow_head=False)
     app.router.add_get("/", _page)
     return app
@@ -146,6 +147,11 @@ async def _get_filing(request: web.Request) -> web.Response:
 async def _list_nodes(request: web.Request) -> web.Response:
     async with request.app[_DATABASE].begin() as connection:
         return _listed(await overview.read_nodes(connection))
+
+
+async def _list_figures(request: web.Request) -> web.Response:
+    async with request.app[_DATABASE].begin() as connection:
+        return _listed(await overview.read_figures(connection))
 
 
 async def _list_refusals(request: web.Request) -> web.Response:

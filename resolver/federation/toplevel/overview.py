@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from resolver.federation.toplevel.schema import (
     certificates,
+    figures,
     filings,
     nodes,
     refusals,
@@ -28,6 +29,7 @@ class Overview:
 
     nodes: list[Row]
     filings: list[Row]
+    figures: list[Row]
     refusals: list[Row]
 
 
@@ -40,8 +42,25 @@ async def read_overview(connection: AsyncConnection) -> Overview:
                 sa.select(filings).order_by(filings.c.updated_at.desc()).limit(MOST_SHOWN)
             )
         ),
+        await read_figures(connection),
         await read_refusals(connection),
     )
+
+
+async def read_figures(connection: AsyncConnection) -> list[Row]:
+    """Return the hours and days that nodes reported, the latest first: `total` of all prefixes."""
+    query = (
+        sa.select(
+            figures.c.node,
+            figures.c.per,
+            figures.c.start,
+            figures.c.report["total"].label("total"),
+            figures.c.updated_at,
+        )
+        .order_by(figures.c.start.desc(), figures.c.per, figures.c.node)
+        .limit(MOST_SHOWN)
+    )
+    return list(await connection.execute(query))
 
 
 async def read_refusals(connection: AsyncConnection) -> list[Row]:

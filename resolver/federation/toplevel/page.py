@@ -32,6 +32,17 @@ _WORDS = {
     "until": ("有效期至", "until"),
     "never": ("从未上报", "never heard"),
     "cancelled": ("已吊销", "revoked"),
+    "figures": ("上报的统计（最近）", "Reported figures (latest)"),
+    "start": ("开始时间（UTC）", "Begin (UTC)"),
+    "per": ("周期", "Period"),
+    "hour": ("小时", "hour"),
+    "day": ("日", "day"),
+    "found": ("解析成功", "Found"),
+    "not_found": ("未找到", "Not found"),
+    "referral": ("转介", "Referred"),
+    "created": ("新增", "Created"),
+    "changed": ("变更", "Changed"),
+    "deleted": ("删除", "Deleted"),
     "refusals": ("被拒绝的上报（最近）", "Refused messages (latest)"),
     "kind": ("类型", "Kind"),
     "subject": ("对象", "Subject"),
@@ -77,6 +88,10 @@ _NODE_HEADS = (
     "address",
     "certificate",
 )
+_COUNTED = ("found", "not_found", "referral", "created", "changed", "deleted")
+"""What is shown of the figures of an hour or a day."""
+
+_FIGURE_HEADS = ("start", "per", "node", *_COUNTED, "updated")
 _REFUSAL_HEADS = ("last", "node", "kind", "subject", "reason", "times")
 _FILING_HEADS = (
     "prefix",
@@ -102,6 +117,7 @@ def render(seen: Overview, *, chinese: bool) -> str:
     sections = (
         ("nodes", _NODE_HEADS, [_node(row, word) for row in seen.nodes]),
         ("filings", _FILING_HEADS, [_filing(row, word) for row in seen.filings]),
+        ("figures", _FIGURE_HEADS, [_figures(row, word) for row in seen.figures]),
         ("refusals", _REFUSAL_HEADS, [_refusal(row, chinese=chinese) for row in seen.refusals]),
     )
     language, other = ("zh", "en") if chinese else ("en", "zh")
@@ -148,6 +164,11 @@ def _filing(row: Row, word: _Word) -> Sequence[object]:
         _time(row.filed_at),
         _time(row.updated_at),
     )
+
+
+def _figures(row: Row, word: _Word) -> Sequence[object]:
+    counts = [row.total.get(name, 0) for name in _COUNTED]
+    return (row.start, word(row.per), row.node, *counts, _time(row.updated_at))
 
 
 def _refusal(row: Row, *, chinese: bool) -> Sequence[object]:
