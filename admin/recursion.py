@@ -8,6 +8,7 @@ from admin.settings import Settings
 from registry.metrics import Row
 from registry.networks import networks
 from resolver.handle.elsewhere import own_addresses
+from resolver.lookup import Resolver
 from resolver.recursion.discovery.lookup import (
     Lookup,
     make_resolver,
@@ -20,8 +21,11 @@ from resolver.recursion.places import read_nodes, read_root
 from resolver.recursion.service import Limits, Recursion
 
 
-def make_recursion(settings: Settings, row: Row) -> Recursion | None:
-    """Return what asks other nodes; None unless there are clients that may have it ask."""
+def make_recursion(settings: Settings, row: Row, resolver: Resolver) -> Recursion | None:
+    """Return what asks other nodes; None unless there are clients that may have it ask.
+
+    resolver: tells what this node itself knows.
+    """
     if not settings.recursion_clients:
         return None
     here = own_addresses(settings.bind, settings.handle_address)
@@ -31,6 +35,7 @@ def make_recursion(settings: Settings, row: Row) -> Recursion | None:
         row=row,
         nodes=read_nodes(settings.recursion_nodes),
         dns=_dns(settings),
+        resolver=resolver,
         private=networks(settings.recursion_allow_private),
         here=frozenset((address, settings.handle_port) for address in here),
         bounds=Bounds(seconds=settings.recursion_seconds, max_ttl=settings.recursion_max_ttl),

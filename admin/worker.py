@@ -84,7 +84,7 @@ async def work(task: child.Task, stop: asyncio.Event) -> None:
         ask_site=SiteAsker(networks(settings.site_networks)).ask,
     )
     find = _find(settings)
-    recursion = make_recursion(settings, row)
+    recursion = make_recursion(settings, row, resolver)
     handle = HandleService(
         resolver,
         registry,

@@ -78,6 +78,10 @@ class Place:
         return list(found)
 
 
+HERE = Place(())
+"""This node itself: asked by a call, not over the network."""
+
+
 def read_place(values: Iterable[HandleValue], allows: Allows) -> tuple[Place | None, int]:
     """Return the sites of values, None if none can be asked; and how many servers may not be.
 

@@ -21,17 +21,19 @@ from registry.prefix_handles import owner_prefix
 from resolver.client.exchange import Answer
 from resolver.client.steps import Step
 from resolver.handle.elsewhere import Address, read_address
+from resolver.lookup import Resolver
 from resolver.recursion.asker import Asker, Network, real_network
 from resolver.recursion.cache import Entry, TimedCache
 from resolver.recursion.discovery.lookup import Lookup
 from resolver.recursion.discovery.search import Discovery
+from resolver.recursion.local import ask_here
 from resolver.recursion.model import (
     Bounds,
     Found,
     RecursionFailed,
     seconds_to_keep,
 )
-from resolver.recursion.places import Place
+from resolver.recursion.places import HERE, Place
 from resolver.recursion.walk import Asked, Question, Steps, Walk, walked
 from resolver.referrals import Referral
 from resolver.site_asker import may_be_asked
@@ -104,6 +106,7 @@ class Recursion:
         row: Row,
         nodes: Mapping[str, Place] | None = None,
         dns: Lookup | None = None,
+        resolver: Resolver | None = None,
         private: Networks = (),
         here: frozenset[tuple[Address, int]] = frozenset(),
         bounds: Bounds | None = None,
@@ -112,7 +115,7 @@ class Recursion:
         clock: Callable[[], float] = monotonic,
         now: Callable[[], float] = time,
     ) -> None:
-        """Take where walks begin, and whose questions are taken.
+        """Take where walks begin, whose questions are taken, and what this node itself knows.
 
         nodes: where they begin for what is under a prefix. dns: asks the DNS for what is in
         neither; without a root, for that too.
@@ -130,6 +133,7 @@ class Recursion:
         self._places: TimedCache[Place] = TimedCache(room // _PLACES_PART, clock)
         self._failures: TimedCache[RecursionFailed] = TimedCache(room // _FAILURES_PART, clock)
         self._nodes = nodes or {}
+        self._resolver = resolver
         self._discovery = (
             None if dns is None else Discovery(dns, self._allows, self._discovered, clock=clock)
         )
@@ -319,7 +323,11 @@ class Recursion:
             self._allows,
             self.bounds,
             self._refused,
+            self._is_own,
         )
+
+    def _is_own(self, identifier: Identifier) -> bool:
+        return self._resolver is not None and not self._resolver.is_foreign(identifier)
 
     async def _near(self, prefix: str) -> Place | None:
         """Return where the walk to a prefix begins, None for the root: what is set comes first."""
@@ -350,6 +358,8 @@ class Recursion:
         self._row.add("idnode_recursion_dropped", reason)
 
     async def _ask(self, count: int, question: Question) -> Answer:
+        if question.place is HERE and self._resolver is not None:
+            return await ask_here(self._resolver, question.identifier)
         return await self._asker.ask(question, count, self._seen)
 
     def _seen(self, step: Step) -> None:

@@ -28,7 +28,7 @@ from protocol.typed import (
 from protocol.values import HandleValue, select
 from resolver.client.exchange import REFERRALS, Answer
 from resolver.recursion.model import Bounds, RecursionFailed
-from resolver.recursion.places import Allows, Place, read_place
+from resolver.recursion.places import HERE, Allows, Place, read_place
 
 _MAX_SERVICES = 4
 
@@ -54,9 +54,10 @@ class Walk:
     """The way to one identifier.
 
     root: where it begins; None if that is not known. near, near_prefix: where it begins instead for
-    what is under this prefix. known: returns the place of a prefix (in canonical spelling) that is
-    remembered. learn: is told the place of a prefix, and the values that say so. allows: whether a
-    server may be asked. refused: is told how many may not.
+    what is under this prefix. own: whether an identifier is this node's, which asks itself then.
+    known: returns the place of a prefix (in canonical spelling) that is remembered. learn: is told
+    the place of a prefix, and the values that say so. allows: whether a server may be asked.
+    refused: is told how many may not.
     """
 
     root: Place | None
@@ -65,6 +66,7 @@ class Walk:
     allows: Allows
     bounds: Bounds
     refused: Callable[[int], None]
+    own: Callable[[Identifier], bool] = lambda _identifier: False
     near: Place | None = None
     near_prefix: str = ""
     _left: int = field(init=False)
@@ -82,6 +84,8 @@ class Walk:
 
         Raises RecursionFailed, and PeerUnavailable as it was thrown in.
         """
+        if self.own(identifier):
+            return (yield from self._follow(identifier, HERE, depth))
         if identifier.prefix_key == PREFIX_HANDLE_PREFIX:
             return (yield from self._from_above(identifier, depth))
         known = self.known(identifier.prefix_key)

@@ -177,11 +177,12 @@ async def recursive(
     """Run a node on a database that recurses, and may ask servers on loopback."""
     row = private_row()
     more.setdefault("private", networks("127.0.0.0/8"))
-    recursion = Recursion(read_root(f"127.0.0.1:{root.port}"), networks(clients), row=row, **more)
     node_site = make_site("127.0.0.1", handle_port=2641, http_port=0)
     resolver = Resolver(
         database, row=row, cache_bytes=1 << 20, node_prefix="88.118", site=node_site.record
     )
+    more["resolver"] = resolver
+    recursion = Recursion(read_root(f"127.0.0.1:{root.port}"), networks(clients), row=row, **more)
     registry = Registry(database, "88.118", resolver.forget, row)
     service = HandleService(resolver, registry, node_site, handlers=HANDLERS, recursion=recursion)
     app = make_app(registry)

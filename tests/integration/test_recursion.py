@@ -129,7 +129,20 @@ async def test_a_prefix_that_is_delegated_here_is_followed(
     assert (status, body["values"][0]["type"]) == (200, "HS_SITE"), "what is known here"
 
 
-async def _delegate(database: Database, record: bytes) -> None:
+async def test_a_prefix_is_followed_to_a_service_that_is_registered_here(
+    database: Database, front: Front, nodes: Tower
+) -> None:
+    nodes.enterprise.server.says["88.118.36/SN-1"] = (URL,)
+    await _delegate(database, nodes.enterprise.site.data, service="88.118.35/NODE")
+    for name in ("88.118.36/SN-1", "88.118.36.5/SN-1"):
+        nodes.enterprise.server.says[name] = (URL,)
+        status, body, _ = await front.get(f"/api/handles/{name}")
+        assert (status, body["values"][0]["data"]["value"]) == (200, URL.data.decode()), body
+    assert nodes.datagrams == [0, 0, 0, 2], "what is known here is not asked elsewhere"
+
+
+async def _delegate(database: Database, record: bytes, service: str | None = None) -> None:
+    """Register 88.118.36 as served at a site, or at one that a service of 88.118.35 has."""
     site = site_to_json(record)
     assert site_from_json(site) == record
     connection = await asyncpg.connect(database.url)
@@ -138,9 +151,17 @@ async def _delegate(database: Database, record: bytes) -> None:
             """WITH e AS (
                    INSERT INTO enterprises (name, credit_code, industry, contact)
                    VALUES ('Pump Works', '91350211M000100Y46', 'C3441', '{}') RETURNING id)
-               INSERT INTO prefixes (prefix, enterprise_id, hosting, status, site)
-                   SELECT '88.118.36', id, 'delegated', 'active', $1 FROM e""",
-            json.dumps(site),
+               INSERT INTO prefixes (prefix, enterprise_id, hosting, status, site, service)
+                   SELECT '88.118.36', id, 'delegated', 'active', $1::jsonb, $2 FROM e
+                   UNION ALL SELECT '88.118.35', id, 'hosted', 'active', NULL, NULL FROM e""",
+            None if service else json.dumps(site),
+            service,
+        )
+        values = [{"index": 1, "type": "HS_SITE", "data": {"format": "site", "value": site}}]
+        await connection.execute(
+            """INSERT INTO identifiers (prefix, suffix, suffix_key, "values", updated_at)
+               VALUES ('88.118.35', 'NODE', 'NODE', $1, now())""",
+            json.dumps(values),
         )
     finally:
         await connection.close()

@@ -28,8 +28,10 @@ from resolver.recursion.service import FAILURE_SECONDS, REST_SECONDS, STALE_TTL,
 from resolver.referrals import Referral
 from tests.recursion_world import (
     ENTERPRISE,
+    NODE,
     PUMP,
     ROOT,
+    TOP,
     URL,
     Clock,
     Server,
@@ -145,6 +147,28 @@ async def test_when_nobody_answers_an_old_answer_is_given_and_says_so() -> None:
     world.servers[ENTERPRISE] = server
     world.clock.now += REST_SECONDS
     assert not (await asker.resolve(PUMP, CLIENT)).stale, "all comes back by itself"
+
+
+@pytest.mark.parametrize("lost", [ROOT, TOP, NODE, ENTERPRISE, "8.8.3.2"])
+async def test_the_loss_of_any_node_costs_no_answer_that_is_kept_or_has_another_site(
+    lost: str,
+) -> None:
+    """At least 99 of 100; half of the identifiers were asked for before, half are new."""
+    servers = tower()
+    sites = (site((ENTERPRISE, 2641)), site(("8.8.3.2", 2641), index=2))
+    servers[NODE].says["0.NA/88.120.7"] = sites
+    servers["8.8.3.2"] = servers[ENTERPRISE]
+    names = [Identifier.parse(f"88.120.7/{number}") for number in range(200)]
+    servers[ENTERPRISE].says |= {name.key: (URL,) for name in names}
+    world = World(servers)
+    asker = recursion(world)
+    for name in names[:100]:
+        await asker.resolve(name, CLIENT)
+    del servers[lost]
+    world.clock.now += 200  # the ttl of the identifiers is over, that of the prefix is not
+    answered = [await asker.resolve(name, CLIENT) for name in names]
+    assert all(one.values()[0].data == URL.data for one in answered)
+    assert not any(one.stale for one in answered), "another site has them all"
 
 
 async def test_an_answer_that_is_too_old_is_none() -> None:
