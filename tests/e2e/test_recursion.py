@@ -90,6 +90,8 @@ def _toplevel(directory: Path, database_url: str, handle_port: int) -> Iterator[
         "toplevel_port": port,
         "toplevel_handle_port": handle_port,
         "toplevel_token": NODE_TOKEN,
+        "toplevel_plain": True,
+        "toplevel_https_port": 0,
     }
     with log.open("ab") as output:
         process = subprocess.Popen(
