@@ -9,8 +9,9 @@ TESTS ?=
 PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 FUZZ ?= 1000000
+KILLS ?= 1000
 
-.PHONY: run demo test fuzz interop lint bench clean lock
+.PHONY: run demo test fuzz interop kills lint bench clean lock
 
 run: $(INSTALLED)  ## Start a node and a stub of the top-level node; Ctrl-C stops all.
 	@$(BIN)/python -m admin.dev
@@ -26,6 +27,9 @@ interop: $(INSTALLED)  ## Drive unmodified Handle clients against a node; needs 
 
 fuzz: $(INSTALLED)  ## Send the node a million broken messages of the Handle protocol.
 	IDNODE_MUTATIONS=$(FUZZ) $(BIN)/python -m pytest -s tests/property/test_handle_mutations.py
+
+kills: $(INSTALLED)  ## Kill node, uplink and top-level stub at random points, KILLS times.
+	KILL_ROUNDS=$(KILLS) $(BIN)/python -m pytest -s tests/integration/test_uplink_kills.py
 
 lint: $(INSTALLED)  ## Check style and types.
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from benchmarks.rows import (
     cached,
     counting,
     dns,
+    escrow,
     exports,
     handle,
     imports,
@@ -176,6 +177,14 @@ def _proofs(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> 
         return rows + uvloop.run(proofs.measure(plan, node, url))
 
 
+def _escrow(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
+    _say(f"escrow of {plan.identifiers:,} identifiers")
+    url = uvloop.run(_filled(store, "escrow", {WRITTEN: plan.identifiers}))
+    at = directory / "escrow"
+    at.mkdir()
+    return uvloop.run(escrow.measure(plan, store, url, at))
+
+
 def _start(plan: Plan, store: Store, directory: Path, cores: machine.Cores) -> list[Row]:
     _say("second start")
     return start.measure(directory / "start", cores)
@@ -190,6 +199,7 @@ _STAGES = {
     "relations": _relations,
     "exports": _exports,
     "proofs": _proofs,
+    "escrow": _escrow,
     "start": _start,
 }
 

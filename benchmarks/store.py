@@ -32,8 +32,8 @@ class Store:
     binaries: Path
     pid: int
 
-    async def create(self, name: str) -> str:
-        """Make a migrated database with an enterprise in it; return its URL."""
+    async def create(self, name: str, *, migrated: bool = True) -> str:
+        """Make a database, migrated unless told otherwise; return its URL."""
         connection = await asyncpg.connect(self.url)
         try:
             await connection.execute(f"CREATE DATABASE {name}")
@@ -41,7 +41,8 @@ class Store:
             await connection.close()
         head, question, query = self.url.partition("?")
         url = f"{head.rpartition('/')[0]}/{name}{question}{query}"
-        await migrate(url)
+        if migrated:
+            await migrate(url)
         return url
 
 

@@ -13,7 +13,13 @@ ROOT = Path(__file__).parents[2]
 
 FILES = {"import", "import_checked", "export", "export_memory"}
 LOG = {"sequenced", "proof"}
-ALWAYS = {"memory_resident", "memory_counted", "update_seen", "second_start", "parts"} | FILES | LOG
+ESCROW = {"escrow", "restore"}
+ALWAYS = (
+    {"memory_resident", "memory_counted", "update_seen", "second_start", "parts"}
+    | FILES
+    | LOG
+    | ESCROW
+)
 PEERS = {"nginx", "nginx_memory", "aiohttp", "aiohttp_uvloop"}
 COMPARED = {f"cached_{choice}_{peer}" for choice in ("uniform", "zipf") for peer in PEERS}
 ECHOES = {"udp_echo_batched", "udp_echo", "tcp_echo"}

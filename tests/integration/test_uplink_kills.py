@@ -3,46 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import json
+import os
 import random
+import signal
 import socket
+import subprocess
 import sys
-from collections import defaultdict
+import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from registry import outbox
 from registry.database import Database
-from tests.integration.uplink_support import all_delivered, arrived, put, until
+from registry.schema import outbox as table
+from resolver.federation.toplevel.schema import figures
+from tests.integration.run_writer import REPORT, SUBJECTS
+from tests.integration.uplink_support import arrived, eventually, rows
 
 _ROOT = Path(__file__).parents[2]
-_ROUNDS = 24
-_SUBJECTS = [f"88.118.{number}" for number in range(1, 7)]
+
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "24"))
+"""How often something is killed; `make kills` does a thousand."""
 
 
-class Process:
-    """One of the modules run_*.py as a process that can be killed and started again."""
+class Forks:
+    """Starts processes of run_*.py in milliseconds, and kills them."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._command = ["-m", f"tests.integration.{module}", *arguments]
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, *self._command, cwd=_ROOT, stdout=asyncio.subprocess.PIPE
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.run_forks"],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        assert self._process.stdout is not None
-        async with asyncio.timeout(30):
-            assert await self._process.stdout.readline() == b"ready\n", "it did not start"
-        # Its log lines are of no use, but a full pipe would stop it.
-        self._drain = asyncio.create_task(self._process.stdout.read())
+        self._running: dict[str, int] = {}
 
-    async def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-            await self._drain
-            self._process = None
+    def start(self, module: str, *arguments: object) -> None:
+        self._running[module] = self._ask([module, *arguments])
+
+    def kill(self, module: str) -> None:
+        number = self._running.pop(module)
+        os.kill(number, signal.SIGKILL)
+        assert self._ask([]) == number, f"{module} has ended by itself"
+
+    def end(self) -> None:
+        self._server.communicate(timeout=30)
+
+    def _ask(self, line: list[object]) -> int:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        print(json.dumps(line), file=self._server.stdin, flush=True)
+        return int(self._server.stdout.readline())
 
 
 def _free_port() -> int:
@@ -51,46 +68,69 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def _write_on(database: Database, chance: random.Random) -> None:
-    """Write filings of random subjects, numbered for each subject, until cancelled."""
-    numbers: dict[str, int] = defaultdict(int)
-    while True:
-        subject = chance.choice(_SUBJECTS)
-        await put(database, subject, numbers[subject])
-        numbers[subject] += 1
-        await asyncio.sleep(chance.random() * 0.02)
-
-
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 + 3 * ROUNDS)
 async def test_each_message_takes_effect_once_and_in_order_under_kills(database: Database) -> None:
-    chance = random.Random(20240229)
-    port = _free_port()
-    toplevel = Process("run_toplevel", database.url, str(port))
-    uplink = Process("run_uplink", database.url, f"http://127.0.0.1:{port}")
-    writer = asyncio.create_task(_write_on(database, chance))
+    chance, began = random.Random(20240229), time.monotonic()
+    port, forks = _free_port(), Forks()
+    processes: dict[str, tuple[object, ...]] = {
+        "run_toplevel": (database.url, port),
+        "run_uplink": (database.url, f"http://127.0.0.1:{port}"),
+        "run_writer": (database.url, 7),
+    }
     try:
-        await asyncio.gather(toplevel.start(), uplink.start())
-        for _ in range(_ROUNDS):
-            victims = chance.choice([[toplevel], [uplink], [toplevel, uplink]])
+        for name, arguments in processes.items():
+            forks.start(name, *arguments)
+        for _ in range(ROUNDS):
+            victims = chance.sample(sorted(processes), chance.choice([1, 1, 2, 3]))
             await asyncio.sleep(chance.random() * 0.4)  # the point at which it is hit
-            await asyncio.gather(*(victim.kill() for victim in victims))
-            await asyncio.gather(*(victim.start() for victim in victims))
-            assert not writer.done(), "nothing was written while the processes died"
-        writer.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await writer
-        sent = await until(database, "what waits is delivered in the end", all_delivered, within=90)
+            for name in victims:
+                forks.kill(name)
+            for name in victims:
+                forks.start(name, *processes[name])
+        await eventually("it is written and delivered after all", _goes_on(database))
+        forks.kill("run_writer")
+        await eventually("what waits is delivered in the end", _all_delivered(database), within=120)
     finally:
-        writer.cancel()
-        await asyncio.gather(toplevel.kill(), uplink.kill())
-
-    assert len(sent) > 10 * _ROUNDS, "too few messages to mean anything"
+        await asyncio.to_thread(forks.end)
+    sent, held = await rows(database), await arrived(database)
+    print(
+        f"{ROUNDS} rounds in {time.monotonic() - began:.0f} s: {len(sent)} messages,"
+        f" {sum(row.attempts > 1 for row in sent)} of them sent more than once"
+    )
+    filed = [row for row in sent if row.subject in SUBJECTS]
+    assert len(filed) >= ROUNDS // 2, "too few messages to mean anything"
     assert any(row.attempts > 1 for row in sent), "no fault was ever met"
-    held = await arrived(database)
-    assert sorted(row.message_id for row in held) == sorted(row.message_id for row in sent), (
+    came = [row.message_id for row in held if row.subject in SUBJECTS]
+    assert sorted(came) == sorted(row.message_id for row in filed), (
         "a message is missing, or one came that was not written"
     )
-    for subject in _SUBJECTS:
-        came = [row for row in held if row.subject == subject]
-        numbers = [int(row.payload["enterprise"]["industry"]) for row in came]
-        assert numbers == list(range(len(came))), f"messages of {subject} are out of order"
+    for subject in SUBJECTS:
+        numbers = [
+            int(row.payload["enterprise"]["industry"]) for row in held if row.subject == subject
+        ]
+        assert numbers == list(range(len(numbers))), f"messages of {subject} are out of order"
+    last = max(row.payload["revision"] for row in sent if row.subject == REPORT)
+    async with database.begin() as connection:
+        kept = await connection.scalar(sa.select(figures.c.revision))
+    assert kept == last, "the report that holds is not the latest"
+
+
+def _goes_on(database: Database) -> Callable[[], Coroutine[Any, Any, bool]]:
+    """Whether enough has been written and delivered for the test to mean anything."""
+
+    async def look() -> bool:
+        async with database.begin() as connection:
+            delivered = await connection.scalar(
+                sa.select(sa.func.count()).where(table.c.delivered_at.is_not(None))
+            )
+        return (delivered or 0) > 4 * len(SUBJECTS)
+
+    return look
+
+
+def _all_delivered(database: Database) -> Callable[[], Coroutine[Any, Any, bool]]:
+    async def look() -> bool:
+        async with database.begin() as connection:
+            return (await outbox.waiting(connection)).depth == 0
+
+    return look
