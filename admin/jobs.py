@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 import asyncpg
 import structlog
 
 from admin import child, datadir
+from admin.metrics import total_of
 from admin.settings import Settings
 from admin.site import can_be_reached, own_site
 from admin.trust import Trust, find_trust
@@ -23,7 +25,7 @@ from protocol.typed import site_to_json
 from registry.database import Database, unavailable
 from registry.housekeeping import run_housekeeping
 from registry.imports.job import run_imports
-from registry.metrics import Row
+from registry.metrics import METRICS, Row, open_rows
 from registry.node_filing import file_node
 from registry.outbox import run_depth
 from registry.reports import run_reports
@@ -31,6 +33,7 @@ from registry.services import Registry
 from registry.statistics.registrations import run_statistics
 from registry.transparency.heads import run_log
 from registry.transparency.keys import load_key
+from resolver.federation.health import Workers
 from resolver.federation.uplink import run_uplink
 
 log = structlog.get_logger("idnode.jobs")
@@ -108,7 +111,8 @@ def _jobs(task: child.Task, database: Database, trust: Trust | None, row: Row) -
     }
     if settings.toplevel_url is not None:
         jobs["reports"] = lambda stop: run_reports(database, stop)
-        jobs["uplink"] = lambda stop: _uplink(settings, database, trust, row, stop)
+        rows = open_rows(Path(task.metrics_file))
+        jobs["uplink"] = lambda stop: _uplink(settings, database, trust, stop, row=row, rows=rows)
     return jobs
 
 
@@ -116,8 +120,10 @@ async def _uplink(
     settings: Settings,
     database: Database,
     trust: Trust | None,
-    row: Row,
     stop: asyncio.Event,
+    *,
+    row: Row,
+    rows: Sequence[Row],
 ) -> None:
     """File where this node is itself, and send whatever is filed."""
     assert settings.toplevel_url is not None  # noqa: S101  (there is no such job otherwise)
@@ -132,7 +138,27 @@ async def _uplink(
         node_prefix=settings.prefix,
         row=row,
         stop=stop,
+        workers=lambda: of_workers(rows),
         tls=None if trust is None else trust.context,
+    )
+
+
+def of_workers(rows: Sequence[Row]) -> Workers:
+    """Put together what the processes of this node count."""
+
+    def totals(name: str) -> dict[tuple[str, ...], float]:
+        metric = next(metric for metric in METRICS if metric.name == name)
+        return {labels: total_of(rows, metric, labels)[0] for labels in metric.series}
+
+    errors = sum(
+        count
+        for (_, result), count in totals("idnode_resolutions").items()
+        if result in ("unavailable", "error")
+    )
+    return Workers(
+        reaching=int(totals("idnode_database_up")[()]),
+        lag_seconds=totals("idnode_feed_lag_seconds")[()],
+        errors=int(errors),
     )
 
 

@@ -28,6 +28,7 @@ from protocol.errors import StoreUnavailable
 from registry import metrics, outbox
 from registry.database import UNAVAILABLE, Database
 from registry.schema import prefixes
+from resolver.federation.health import Workers, look
 
 log = structlog.get_logger("idnode.uplink")
 
@@ -88,6 +89,7 @@ class _Uplink:
     row: metrics.Row
     pace: Pace
     random: Callable[[], float]
+    workers: Callable[[], Workers] | None
     slots: asyncio.Semaphore
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     under_way: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -104,10 +106,12 @@ async def run_uplink(
     tls: ssl.SSLContext | None = None,
     pace: Pace = Pace(),
     random: Callable[[], float] = random.random,
+    workers: Callable[[], Workers] | None = None,
 ) -> None:
     """Send what the outbox holds to the top-level node at `url` until `stop` is set.
 
     tls: for an https URL, with the node's certificate; None: what the machine trusts is trusted.
+    workers: asked at each heartbeat how they fare; None: the heartbeat tells nothing of it.
     The caller sees to it that no second sender runs for this registry. Neither the database nor
     the top-level node needs to be there; what is under way at the stop is broken off and sent
     again later. Raises ValueError for a URL or a token that can not be used.
@@ -120,7 +124,9 @@ async def run_uplink(
         connector=aiohttp.TCPConnector(limit=pace.concurrency + 1, ssl=tls or True),
     ) as session:
         slots = asyncio.Semaphore(pace.concurrency)
-        uplink = _Uplink(database, session, base, token, node_prefix, row, pace, random, slots)
+        uplink = _Uplink(
+            database, session, base, token, node_prefix, row, pace, random, workers, slots
+        )
         async with asyncio.TaskGroup() as tasks:
             loops = [
                 tasks.create_task(_send_all(uplink, tasks)),
@@ -321,12 +327,16 @@ async def _vital_signs(uplink: _Uplink) -> dict[str, object]:
                 " WHERE oid = to_regclass('identifiers')"
             )
         )
+        health = {}
+        if uplink.workers is not None:
+            health = {"health": await look(connection, uplink.workers(), state)}
     return {
         "node": uplink.node,
         "version": _version(),
         "outbox_depth": state.depth,
         "prefixes": active,
         "identifiers": estimate,
+        **health,
     }
 
 

@@ -316,6 +316,7 @@ async def test_heartbeat_is_kept_as_the_latest_of_its_node(
         ({"identifiers": 2**63}, 422, "identifiers"),
         ({"prefixes": "1"}, 422, "prefixes"),
         ({"mood": "good"}, 422, "mood"),
+        ({"health": {"ready": "yes"}}, 422, "health.ready"),
     ],
 )
 async def test_bad_heartbeat_is_refused(

@@ -15,9 +15,10 @@ import pytest
 import sqlalchemy as sa
 from aiohttp import web
 
+from admin import jobs
 from admin.embedded import EmbeddedPostgres
 from registry import metrics, outbox
-from registry.database import Database, migrate
+from registry.database import Database, migrate, revisions
 from resolver.federation.toplevel.app import make_toplevel_app
 from resolver.federation.toplevel.schema import nodes, prepare
 from resolver.federation.uplink import run_uplink
@@ -282,6 +283,31 @@ async def test_heartbeat_tells_of_the_node(database: Database, toplevel: str) ->
     async with uplink(database, toplevel):
         row = await eventually("a second heartbeat replaces the first", two_heartbeats)
     assert (row.node, row.outbox_depth, row.prefixes, row.identifiers) == (NODE, 0, 0, 0)
+
+
+async def test_heartbeat_tells_how_the_node_fares(database: Database, toplevel: str) -> None:
+    """As the jobs process makes it, out of what the workers count."""
+    row, other = metrics.private_row(), metrics.private_row()
+    row.set("idnode_database_up", value=1)
+    other.set("idnode_feed_lag_seconds", value=2.5)
+    row.add("idnode_resolutions", "udp", "unavailable")
+    other.add("idnode_resolutions", "http", "error")
+    other.add("idnode_resolutions", "http", "found")
+
+    async def told() -> Any:
+        async with database.begin() as connection:
+            return await connection.scalar(sa.select(nodes.c.health))
+
+    async with uplink(database, toplevel, workers=lambda: jobs.of_workers([row, other])):
+        health = await eventually("a heartbeat tells it", told)
+        assert (health["ready"], health["lag_seconds"], health["errors"]) == (True, 2.5, 2)
+        assert health["schema"] in revisions()
+        other.set("idnode_feed_lag_seconds", value=31)
+
+        async def lagging() -> bool:
+            return not (await told())["ready"]
+
+        await eventually("one that follows no changes is not ready", lagging)
 
 
 async def test_uplink_survives_the_database_going_away(server: EmbeddedPostgres) -> None:

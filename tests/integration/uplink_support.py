@@ -15,6 +15,7 @@ from aiohttp import web
 from registry import metrics, outbox
 from registry.database import Database
 from registry.schema import outbox as table
+from resolver.federation.health import Workers
 from resolver.federation.toplevel.schema import messages
 from resolver.federation.uplink import Pace, run_uplink
 
@@ -102,6 +103,7 @@ async def uplink(
     token: str | None = None,
     tls: ssl.SSLContext | None = None,
     pace: Pace = QUICK,
+    workers: Callable[[], Workers] | None = None,
 ) -> AsyncIterator[metrics.Row]:
     """Run the uplink for the length of the block; what it raises fails the test."""
     stop, row = asyncio.Event(), metrics.private_row()
@@ -115,6 +117,7 @@ async def uplink(
             stop=stop,
             tls=tls,
             pace=pace,
+            workers=workers,
         )
     )
     try:

@@ -23,6 +23,7 @@ from registry.api import problems
 from registry.api.requests import cut_page, decode_json, page_after, page_limit
 from registry.database import Database
 from resolver.federation.certificates import Authority
+from resolver.federation.health import Health
 from resolver.federation.toplevel import kinds, overview, page, refusals
 from resolver.federation.toplevel.bodies import LARGEST_BODY, json_body, json_response
 from resolver.federation.toplevel.enrolment import add_enrolment
@@ -47,6 +48,7 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     outbox_depth: _Count
     prefixes: _Count
     identifiers: _Count
+    health: Health | None = None
 
 
 def make_toplevel_app(

@@ -104,6 +104,7 @@ async def read_nodes(connection: AsyncConnection) -> list[Row]:
             nodes.c.version,
             nodes.c.outbox_depth,
             nodes.c.prefixes,
+            nodes.c.health,
             nodes.c.identifiers,
             beat,
             sa.cast(sa.extract("epoch", sa.func.now() - beat), sa.Double).label("age"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -23,6 +23,10 @@ _WORDS = {
     "alive": ("在线", "alive"),
     "silent": ("无心跳", "silent"),
     "heartbeat": ("最近心跳", "Last heartbeat"),
+    "health": ("运行状况", "Health"),
+    "ready": ("就绪", "ready"),
+    "not_ready": ("未就绪", "not ready"),
+    "errors": ("错误", "errors"),
     "version": ("版本", "Version"),
     "waiting": ("待上报", "Waiting"),
     "prefixes": ("前缀数（节点上报）", "Prefixes (told)"),
@@ -80,6 +84,7 @@ _NODE_HEADS = (
     "node",
     "state",
     "heartbeat",
+    "health",
     "version",
     "waiting",
     "prefixes",
@@ -143,6 +148,7 @@ def _node(row: Row, word: _Word) -> Sequence[object]:
         row.node,
         state,
         _time(row.last_heartbeat_at),
+        _health(row.health, word),
         _known(row.version),
         _known(row.outbox_depth),
         _known(row.prefixes),
@@ -151,6 +157,13 @@ def _node(row: Row, word: _Word) -> Sequence[object]:
         _address(row.site),
         _certificate(row, word),
     )
+
+
+def _health(told: Mapping[str, Any] | None, word: _Word) -> object:
+    if told is None:
+        return _NOTHING
+    state = word("ready" if told["ready"] else "not_ready")
+    return f"{state}, {told['lag_seconds']:.1f} s, {word('errors')}: {told['errors']}"
 
 
 def _filing(row: Row, word: _Word) -> Sequence[object]:

@@ -125,6 +125,7 @@ nodes = sa.Table(
     sa.Column("outbox_depth", sa.BigInteger, nullable=False),
     sa.Column("prefixes", sa.BigInteger, nullable=False),
     sa.Column("identifiers", sa.BigInteger, nullable=False),
+    sa.Column("health", pg.JSONB(none_as_null=True)),
     sa.Column("first_heartbeat_at", _Time, nullable=False, server_default=_now),
     sa.Column("last_heartbeat_at", _Time, nullable=False, server_default=_now),
 )
@@ -142,7 +143,8 @@ async def prepare(database: Database) -> None:
         await connection.run_sync(metadata.create_all)
         # Whoever has run an earlier version has the tables without these.
         for column in (
-            "filings ADD COLUMN IF NOT EXISTS service",
-            "refusals ADD COLUMN IF NOT EXISTS field",
+            "filings ADD COLUMN IF NOT EXISTS service text",
+            "refusals ADD COLUMN IF NOT EXISTS field text",
+            "nodes ADD COLUMN IF NOT EXISTS health jsonb",
         ):
-            await connection.execute(sa.text(f"ALTER TABLE {SCHEMA}.{column} text"))
+            await connection.execute(sa.text(f"ALTER TABLE {SCHEMA}.{column}"))
