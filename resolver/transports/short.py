@@ -11,9 +11,9 @@ right: tests hold both ways equal byte for byte.
 What makes it safe:
 
 - *Only at a message boundary.* A connection starts on the short way. It stays there only while
-  all that aiohttp was given are whole requests (without bodies, but for a PUT that short_put.py
-  has read), and a request is answered only while aiohttp is idle (it waits for a message and
-  holds none). As soon as anything else arrives (half a head, another body, an upgrade), the
+  all that aiohttp was given are whole requests (without bodies, but for plain PUTs, of which
+  short_put.py knows what is still to come), and a request is answered only while aiohttp is idle
+  (it waits for a message and holds none). As soon as anything else arrives (half a head, another body, an upgrade), the
   connection is aiohttp's for good (`_long`).
 - *Only plain heads.* The header block, compared as a whole, must be one that aiohttp's own parser
   has read as exactly one bodyless, keep-alive request, without any header that the long way
@@ -154,7 +154,7 @@ class Front:
 class ShortRequestHandler(RequestHandler):
     """One connection: aiohttp's, with the short way before it."""
 
-    __slots__ = ("_front", "_held", "_long", "_tail", "refused")
+    __slots__ = ("_front", "_held", "_long", "_owed", "_tail", "refused")
 
     def __init__(self, manager: web.Server, *, front: Front, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
@@ -162,6 +162,8 @@ class ShortRequestHandler(RequestHandler):
         self._held: bytearray | None = None
         """What has come since a PUT on the short way, which is under way; None: none is."""
         self._long = False
+        self._owed = 0
+        """Bytes of the body of a plain PUT that aiohttp has not been given yet."""
         self._tail = b""
         self.refused: tuple[object, BaseException] | None = None
         """The message of a PUT that aiohttp was given, and why it was refused already."""
@@ -201,6 +203,8 @@ class ShortRequestHandler(RequestHandler):
                     return
         if self._held is not None:
             self._hold(data)
+        elif self._owed:
+            self._pay(data)
         elif self._long or not data:  # empty: aiohttp wakes its own parser
             super().data_received(data)
         elif not (data.startswith(short_put.START) and self._register(data)):
@@ -212,7 +216,9 @@ class ShortRequestHandler(RequestHandler):
         wanted = None if puts is None else puts.read(data)
         if puts is None or wanted is None:
             return False
-        if not self.idle:  # other answers come first
+        if isinstance(wanted, int) or not self.idle:  # not idle: other answers come first
+            self._tail = b""  # nothing of the body is a request
+            self._owed = wanted if isinstance(wanted, int) else 0
             super().data_received(data)
             return True
         try:
@@ -253,6 +259,12 @@ class ShortRequestHandler(RequestHandler):
         super().data_received(data)
         if self._messages:  # none: the connection is over
             self.refused = (self._messages[-1][0], refusal)
+
+    def _pay(self, data: bytes) -> None:
+        """Give aiohttp the rest of a body, and all that follows where more than that has come."""
+        self._long = len(data) > self._owed
+        self._owed = max(self._owed - len(data), 0)
+        super().data_received(data)
 
     def _hold(self, data: bytes) -> None:
         assert self._held is not None  # noqa: S101  (the caller has looked)

@@ -103,8 +103,12 @@ class Puts:
         self._heads: dict[bytes, Head | None] = {}
         self.taken = 0
 
-    def read(self, data: bytes) -> Wanted | None:
-        """Read one read of a connection; None: it is for the long way."""
+    def read(self, data: bytes) -> Wanted | int | None:
+        """Read one read of a connection; None: it is no plain PUT.
+
+        A number: it is one for the long way, and so many bytes of its body are still to come, no
+        more. Many clients send head and body one after the other.
+        """
         started = perf_counter()
         line = _LINE.match(data, len(START))
         if line is None:
@@ -113,14 +117,16 @@ class Puts:
         if stop == 3:
             return None
         head = self._head(data[line.end() : stop])
-        if head is None or len(data) - stop != head.length:
+        if head is None or len(data) - stop > head.length:
             return None
+        if len(data) - stop < head.length:
+            return head.length - (len(data) - stop)
         prefix, suffix = line[1].decode(), line[2].decode()
         try:
             identifier = check_registrable(Identifier.of(prefix, suffix))
             body = decode_json(data[stop:], NewIdentifier)
         except IdnodeError:  # the long way says which
-            return None
+            return 0
         request_id = new_request_id()
         put = Put(identifier, body.values, body.template, head.when, request_id)
         return Wanted(head.token, put, request_id, started)

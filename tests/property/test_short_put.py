@@ -336,6 +336,31 @@ def test_a_refusal_leaves_the_connection_on_the_short_way(bench: Bench) -> None:
     assert bench.puts.taken == before + 3
 
 
+@pytest.mark.parametrize(
+    "body", [GOOD, b"{", GET + put(body=GOOD), put("88.118.35/X", GOOD, *PLAIN)]
+)
+@pytest.mark.parametrize(
+    "place", [1, 50, 10_000], ids=["after a byte", "in the midst", "at the end"]
+)
+def test_a_body_that_comes_after_its_head_leaves_the_connection_on_the_short_way(
+    bench: Bench, body: bytes, place: int
+) -> None:
+    request, after = put("88.118.35/A", body, *PLAIN), put("88.118.35/B", GOOD, *PLAIN)
+    head = request[: -len(body)]
+    for chunks in (
+        [head, body, after],
+        [head + body[:place], body[place:], after],
+        [head, body[:place], body[place:], after],
+    ):
+        expected = bench.answer(bench.plain, chunks, settle=True)
+        before = bench.puts.taken
+        assert bench.answer(bench.short, chunks, settle=True) == expected
+        assert bench.puts.taken == before + 1 + (chunks[1] == b"" and body == GOOD)
+        together = [*chunks[:-2], chunks[-2] + after]
+        expected = bench.answer(bench.plain, together, settle=True)
+        assert bench.answer(bench.short, together, settle=True) == expected
+
+
 @pytest.mark.parametrize("name", ["88.118.36/x", "88.118.35/BUSY", "88.118.35/AWAY"])
 def test_a_refusal_is_told_of_its_own_request_alone(bench: Bench, name: str) -> None:
     chunks = [
