@@ -13,8 +13,8 @@ What makes it safe:
 - *Only at a message boundary.* A connection starts on the short way. It stays there only while
   all that aiohttp was given are whole requests (without bodies, but for plain PUTs, of which
   short_put.py knows what is still to come), and a request is answered only while aiohttp is idle
-  (it waits for a message and holds none). As soon as anything else arrives (half a head, another body, an upgrade), the
-  connection is aiohttp's for good (`_long`).
+  (it waits for a message and holds none). As soon as anything else arrives (half a head, another
+  body, an upgrade), the connection is aiohttp's for good (`_long`).
 - *Only plain heads.* The header block, compared as a whole, must be one that aiohttp's own parser
   has read as exactly one bodyless, keep-alive request, without any header that the long way
   looks at (`is_plain`). The verdict is remembered, for clients send the same block again and
