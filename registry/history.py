@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from protocol.errors import HandleNotFound, InvalidValue
 from protocol.identifier import Identifier
+from registry import bounded
 from registry.identifiers import may_read
 from registry.schema import Time, identifier_history, identifiers
 from registry.services import Record, Work
@@ -111,13 +112,18 @@ async def page(
 ) -> Sequence[Record]:
     """Return at most `limit` versions, the newest first, the present one included.
 
+    Fewer also where they are large: `in_page` of each says how many there would be.
+
     before: only versions lower than this. Raises HandleNotFound if there never was one.
     """
     await may_read(work, identifier)
-    query = sa.select(_ALL).order_by(_ALL.c.version.desc()).limit(limit)
+    octets = bounded.octets_of(_ALL.c.values_).label("octets")
+    query = sa.select(_ALL, octets).order_by(_ALL.c.version.desc()).limit(limit)
     if before is not None:
         query = query.where(_ALL.c.version < before)
-    rows = (await work.connection.execute(query, _key(identifier))).all()
+    most = sa.literal(bounded.MAX_OCTETS, sa.BigInteger)
+    cut = bounded.cut(query.subquery(), descending=True, by="version", most=most)
+    rows: Sequence[Record] = (await work.connection.execute(cut, _key(identifier))).all()
     if not rows and before is None:
         raise HandleNotFound(f"{identifier} was never registered")
     return rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
-import itertools
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.identifier import Identifier, fold
+from registry import bounded
 from registry.identifiers import may_read
 from registry.range_members import Span, member_values
 from registry.ranges import COLUMNS, span_of
@@ -27,22 +28,40 @@ from registry.services import Record, Work
 _PREFIX = sa.bindparam("at_prefix", type_=Name)
 _AFTER = sa.bindparam("after", type_=Name)
 _TO = sa.bindparam("to", type_=Name)
+_IDS = pg.ARRAY(pg.UUID(as_uuid=True))
 
-_ROWS = (
-    sa.select(
-        identifiers.c.suffix_key,
-        identifiers.c.suffix,
-        identifiers.c["values"].label("values_"),
-        identifiers.c.template,
-        identifiers.c.version,
-        identifiers.c.created_at,
-        identifiers.c.updated_at,
+_OCTETS = sa.bindparam("octets", type_=sa.BigInteger)
+
+
+def _rows(values: sa.ColumnElement[Any], octets: sa.ColumnElement[int]) -> sa.Select[Any]:
+    page = (
+        sa.select(
+            identifiers.c.suffix_key,
+            identifiers.c.suffix,
+            values.label("values_"),
+            identifiers.c.template,
+            identifiers.c.version,
+            identifiers.c.created_at,
+            identifiers.c.updated_at,
+            octets.label("octets"),
+        )
+        .where(identifiers.c.prefix == _PREFIX, identifiers.c.suffix_key > _AFTER)
+        .order_by(identifiers.c.suffix_key)
+        .limit(sa.bindparam("limit", type_=sa.Integer))
     )
-    .where(identifiers.c.prefix == _PREFIX, identifiers.c.suffix_key > _AFTER)
-    .order_by(identifiers.c.suffix_key)
-    .limit(sa.bindparam("limit", type_=sa.Integer))
+    return bounded.cut(page.subquery(), descending=False, by="suffix_key", most=_OCTETS)
+
+
+_NONE: sa.ColumnElement[Any] = sa.literal_column("'[]'::jsonb", identifiers.c["values"].type)
+_ROWS = _rows(identifiers.c["values"], bounded.octets_of(identifiers.c["values"]))
+_NAMES = _rows(_NONE, sa.literal_column("0", sa.Integer))
+_RANGES = sa.select(
+    *(column for column in COLUMNS if column.name != "values_"),
+    bounded.octets_of(ranges.c["values"]).label("octets"),
+).where(ranges.c.prefix == _PREFIX)
+_VALUES = sa.select(ranges.c.id, ranges.c["values"].label("values_")).where(
+    ranges.c.prefix == _PREFIX, ranges.c.id == sa.func.any(sa.bindparam("ids", type_=_IDS))
 )
-_RANGES = sa.select(*COLUMNS).where(ranges.c.prefix == _PREFIX)
 _OUT = sa.select(range_exceptions.c.suffix_key, range_exceptions.c.range_id).where(
     range_exceptions.c.prefix == _PREFIX,
     range_exceptions.c.suffix_key > _AFTER,
@@ -92,7 +111,10 @@ _SKIPPED_AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An identifier as it is registered. member: it has no row of its own."""
+    """An identifier as it is registered.
+
+    member: it has no row of its own. octets: of its values, about.
+    """
 
     suffix_key: str
     suffix: str
@@ -102,6 +124,21 @@ class Listed:
     created_at: Any
     updated_at: Any
     member: bool
+    octets: int
+
+
+def _listed(row: Record) -> Listed:
+    return Listed(
+        row.suffix_key,
+        row.suffix,
+        row.values_,
+        row.template,
+        row.version,
+        row.created_at,
+        row.updated_at,
+        member=False,
+        octets=row.octets,
+    )
 
 
 class _Numbers(Sequence[bytes]):
@@ -130,9 +167,8 @@ class _Members:
         for number in range(self.span.first + at, self.span.last + 1):
             yield names[number - self.span.first], number, self
 
-    def listed(self, number: int) -> Listed:
+    def listed(self, number: int, values: list[dict[str, Any]]) -> Listed:
         suffix, row = self.span.suffix(number), self.row
-        values = row.values_
         if row.substitute:
             values = member_values(values, suffix, self.span.digits(number))
         return Listed(
@@ -144,30 +180,50 @@ class _Members:
             row.created_at,
             row.updated_at,
             member=True,
+            octets=row.octets,
         )
 
 
 class Listing:
     """The identifiers of one prefix, page by page, within one transaction."""
 
-    def __init__(self, connection: AsyncConnection, prefix: str, found: Sequence[_Members]) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        prefix: str,
+        found: Sequence[_Members],
+        *,
+        values: bool = True,
+    ) -> None:
         self._connection = connection
         self._prefix = prefix
         self._ranges = found
+        self._with_values = values
 
     @classmethod
-    async def of(cls, connection: AsyncConnection, prefix: str, *, members: bool = True) -> Listing:
-        """Open the list of a prefix. members: also those that have no row of their own."""
+    async def of(
+        cls, connection: AsyncConnection, prefix: str, *, members: bool = True, values: bool = True
+    ) -> Listing:
+        """Open the list of a prefix.
+
+        members: also those that have no row of their own. values: read what they say, too.
+        """
         rows = (await connection.execute(_RANGES, {"at_prefix": prefix})).all() if members else ()
-        return cls(connection, prefix, [_Members(row, span_of(row)) for row in rows])
+        found = [_Members(row, span_of(row)) for row in rows]
+        return cls(connection, prefix, found, values=values)
 
     async def after(self, suffix_key: str, limit: int) -> list[Listed]:
-        """Return the next `limit` identifiers after `suffix_key`; fewer at the end alone."""
+        """Return the next `limit` identifiers after `suffix_key`, none at the end alone.
+
+        Fewer where the values that are read have bounded.MAX_OCTETS or more by then.
+        """
         found: list[Listed] = []
+        left = bounded.MAX_OCTETS
         while True:
-            block, horizon = await self._block(suffix_key, limit - len(found))
+            block, horizon = await self._block(suffix_key, limit - len(found), left)
             found += block
-            if horizon is None or len(found) == limit:
+            left -= sum(one.octets for one in block)
+            if horizon is None or len(found) == limit or (self._with_values and left <= 0):
                 return found
             suffix_key = horizon  # what is missing up to there was deleted, or is a row
 
@@ -192,34 +248,55 @@ class Listing:
             key, left = found[-1].suffix_key, left - len(found)
         return key
 
-    async def _block(self, after: str, limit: int) -> tuple[list[Listed], str | None]:
+    async def _block(self, after: str, limit: int, octets: int) -> tuple[list[Listed], str | None]:
         """Return identifiers after `after`, and how far they are known; None: to the end."""
         at = {"at_prefix": self._prefix, "after": after}
-        rows = (await self._connection.execute(_ROWS, {**at, "limit": limit})).all()
-        ends = [rows[-1].suffix_key] if len(rows) == limit else []
-        streams = [each.after(after) for each in self._ranges]
-        taken = list(itertools.islice(heapq.merge(*streams, key=lambda m: m[0]), limit))
-        if len(taken) == limit:
+        query = _ROWS if self._with_values else _NAMES
+        bounds = {"limit": limit, "octets": octets}
+        rows = (await self._connection.execute(query, at | bounds)).all()
+        ends = []
+        if rows and (rows[0].in_page == limit or len(rows) < rows[0].in_page):
+            ends.append(rows[-1].suffix_key)
+        taken, whole = self._taken(after, limit, octets)
+        if not whole:
             ends.append(taken[-1][0].decode())
         horizon = min(ends, key=str.encode) if ends else None
-        found = {
-            row.suffix_key: Listed(*row, member=False)
-            for row in rows
-            if _within(row.suffix_key, horizon)
-        }
+        found = {row.suffix_key: _listed(row) for row in rows if _within(row.suffix_key, horizon)}
         if taken:
             to = horizon if horizon is not None else taken[-1][0].decode()
             out = (await self._connection.execute(_OUT, {**at, "to": to})).all()
             excepted = {(row.suffix_key, row.range_id) for row in out}
-            for name, number, members in taken:
-                key = name.decode()
-                if (
-                    _within(key, horizon)
-                    and key not in found
-                    and (key, members.row.id) not in excepted
-                ):
-                    found[key] = members.listed(number)
+            wanted = {
+                key: (number, members)
+                for name, number, members in taken
+                if _within(key := name.decode(), horizon)
+                and key not in found
+                and (key, members.row.id) not in excepted
+            }
+            said = await self._values({members.row.id for _, members in wanted.values()})
+            for key, (number, members) in wanted.items():
+                found[key] = members.listed(number, said.get(members.row.id, []))
         return sorted(found.values(), key=lambda one: one.suffix_key.encode())[:limit], horizon
+
+    def _taken(
+        self, after: str, limit: int, octets: int
+    ) -> tuple[list[tuple[bytes, int, _Members]], bool]:
+        """Return the members that follow, and whether these are all that there are."""
+        streams = [each.after(after) for each in self._ranges]
+        taken: list[tuple[bytes, int, _Members]] = []
+        for member in heapq.merge(*streams, key=lambda m: m[0]):
+            taken.append(member)
+            octets -= member[2].row.octets if self._with_values else 0
+            if len(taken) == limit or octets <= 0:
+                return taken, False
+        return taken, True
+
+    async def _values(self, ids: set[uuid.UUID]) -> dict[uuid.UUID, list[dict[str, Any]]]:
+        """Return what the members of these ranges say."""
+        if not ids or not self._with_values:
+            return {}
+        at = {"at_prefix": self._prefix, "ids": list(ids)}
+        return {row.id: row.values_ for row in await self._connection.execute(_VALUES, at)}
 
 
 def _within(suffix_key: str, horizon: str | None) -> bool:
@@ -228,12 +305,16 @@ def _within(suffix_key: str, horizon: str | None) -> bool:
 
 async def page(
     work: Work, prefix: str, *, after: str, limit: int, members: bool
-) -> Sequence[Listed]:
-    """Return at most `limit` identifiers of a prefix, those after the canonical suffix `after`.
+) -> tuple[Sequence[Listed], bool]:
+    """Return at most `limit` identifiers of a prefix, those after the canonical suffix `after`,
+    and whether there are more.
 
     members: also those of ranges that have no row of their own. For whoever may read them:
     raises ServerNotResponsible and InsufficientPermission.
-    """
+    """  # noqa: D205
     await may_read(work, Identifier.of(prefix, "0"), field="prefix")
     opened = await Listing.of(work.connection, prefix, members=members)
-    return await opened.after(after, limit)
+    found = await opened.after(after, limit + 1)
+    if len(found) > limit or sum(one.octets for one in found) < bounded.MAX_OCTETS:
+        return found[:limit], len(found) > limit
+    return found, bool(await opened.after(found[-1].suffix_key, 1))

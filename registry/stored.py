@@ -116,7 +116,7 @@ async def of_type(
 
 async def names(connection: AsyncConnection, prefix: str, limit: int) -> Sequence[str]:
     """Return at most `limit` identifiers under a prefix, as spelled, in order of their bytes."""
-    opened = await Listing.of(connection, prefix)
+    opened = await Listing.of(connection, prefix, values=False)
     return [f"{prefix}/{one.suffix}" for one in await opened.after("", limit)]
 
 
@@ -127,7 +127,7 @@ async def page(
 
     In their canonical form and in order of their bytes.
     """
-    opened = await Listing.of(connection, prefix)
+    opened = await Listing.of(connection, prefix, values=False)
     total = await opened.total()
     if offset >= total or not limit:
         return total, []

@@ -16,6 +16,7 @@ from aiohttp import web
 from protocol.errors import InvalidHandle, MalformedRequest
 from protocol.identifier import Identifier, check_registrable, unquote
 from registry import history, identifiers, listing
+from registry.api import cursors
 from registry.api.bodies import identifiers as bodies
 from registry.api.conditions import condition, unmodified
 from registry.api.requests import (
@@ -56,10 +57,10 @@ async def page(request: web.Request) -> web.Response:
     kind = f"identifiers {prefix} {members}"
     limit, after = page_limit(request), page_after(request, kind)
     async with open_work(request) as work:
-        found = await listing.page(
-            work, prefix, after=after or "", limit=limit + 1, members=members == "true"
+        found, more = await listing.page(
+            work, prefix, after=after or "", limit=limit, members=members == "true"
         )
-    found, cursor = cut_page(found, limit, kind, lambda one: one.suffix_key)
+    cursor = cursors.encode(kind, found[-1].suffix_key) if more else None
     items = [
         bodies.Identifier(
             handle=f"{prefix}/{one.suffix}",
@@ -144,7 +145,8 @@ async def versions(request: web.Request) -> web.Response:
     before = None if position is None else _version(position)
     async with open_work(request) as work:
         rows = await history.page(work, identifier, before=before, limit=limit + 1)
-    rows, cursor = cut_page(rows, limit, kind, lambda row: row.version)
+    short = bool(rows) and len(rows) < rows[0].in_page
+    rows, cursor = cut_page(rows, limit, kind, lambda row: row.version, more=short)
     items = [
         struct(
             bodies.IdentifierVersion,

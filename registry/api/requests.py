@@ -264,12 +264,19 @@ def after_id(request: web.Request, kind: str) -> uuid.UUID | None:
 
 
 def cut_page(
-    rows: Sequence[Any], limit: int, kind: str, position: Callable[[Any], object]
+    rows: Sequence[Any],
+    limit: int,
+    kind: str,
+    position: Callable[[Any], object],
+    *,
+    more: bool = False,
 ) -> tuple[Sequence[Any], str | None]:
     """Cut rows, of which one more than `limit` was asked for, to a page; return it with the
     cursor of the next, None at the end.
+
+    more: whether there are more even though no more rows were read.
     """  # noqa: D205
-    if len(rows) <= limit:
+    if len(rows) <= limit and not more:
         return rows, None
     page = rows[:limit]
     return page, cursors.encode(kind, str(position(page[-1])))

@@ -20,7 +20,8 @@ PARAMETERS = {
     "cursor": Parameter("query", "next of the page before"),
     "limit": Parameter(
         "query",
-        "Items on a page",
+        "Items on a page at most. A page of identifiers or of their versions ends earlier where"
+        " their values have 8 MiB; `next` alone tells whether there are more",
         {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
     ),
     "Idempotency-Key": Parameter(
