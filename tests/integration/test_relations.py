@@ -191,6 +191,34 @@ async def test_a_suspended_prefix_states_nothing(node: Node, works: Works) -> No
     assert problem["detail"] == f"前缀 {works.prefix} 已暂停,未启用"
 
 
+@pytest.mark.parametrize("who", ["key", "account"])
+async def test_who_acts_for_another_enterprise_is_not_named(
+    node: Node, works: Works, who: str
+) -> None:
+    """An account has the name of a person."""
+    other = await Works.make(node, 2)
+    await works.register("motor")
+    await other.register("plant")
+    assert (await works.state("motor", "part-of", other.name("plant")))[0] == 201
+    token = other.key
+    if who == "account":
+        _, prefix, _ = await node.call("GET", f"/prefixes/{other.prefix}", node.operator)
+        credentials = {"name": "li.ming", "password": "quiet heron 47 over the lock"}
+        person = {"role": "administrator", "enterprise_id": prefix["enterprise_id"]}
+        status, made, _ = await node.call("POST", "/accounts", node.operator, credentials | person)
+        assert status == 201, made
+        _, session, _ = await node.call("POST", "/sessions", None, credentials)
+        token = session["token"]
+    path = f"/identifiers/{other.name('plant')}"
+    assert (await node.call("DELETE", path, token))[0] == 204
+    (ended,) = await works.items("motor", "relations/history")
+    assert ended["valid_to"] is not None
+    assert ended["ended_by"] is None
+    assert ended["actor"].startswith("key:"), "its own people are named"
+    (seen,) = await works.items("motor", "relations/history", node.operator)
+    assert seen["ended_by"].startswith("key:" if who == "key" else "account:li.ming")
+
+
 async def test_an_audience_is_changed_and_kept_in_history(node: Node, works: Works) -> None:
     await works.register("a", "b")
     await works.state("a", "derived-from", "b", "private")

@@ -85,9 +85,19 @@ class RelationVersion(msgspec.Struct, frozen=True):
     audience: Audience
     valid_from: Since
     valid_to: Annotated[datetime.datetime | None, Meta(description="null: it holds now")]
-    actor: Annotated[str | None, Meta(description="Who stated it, as the audit log names it")]
+    actor: Annotated[
+        str | None,
+        Meta(
+            description="Who stated it, as the audit log names it; null: it is not known, or for"
+            " another enterprise"
+        ),
+    ]
     ended_by: Annotated[
-        str | None, Meta(description="Who took it back, or deleted the subject or the target")
+        str | None,
+        Meta(
+            description="Who took it back, or deleted the subject or the target; null: nobody, or"
+            " for another enterprise"
+        ),
     ]
 
 
