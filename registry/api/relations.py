@@ -59,7 +59,7 @@ async def delete(request: web.Request) -> web.Response:
     said = _path_statement(request)
     async with open_work(request) as work:
         if await statements.remove(work, [said]) is not None:
-            raise NotFound(f"{said.subject} does not state that it is {said.kind} this")
+            raise NotFound(f"there is no statement {said.subject} {said.kind} {said.target}")
     return web.Response(status=204)
 
 
@@ -165,15 +165,16 @@ async def uses(request: web.Request) -> web.Response:
 
 async def _walk(request: web.Request, name: str, *, down: bool) -> tuple[Any, str | None]:
     identifier = path_identifier(request, sub_resource=name)
-    depth, moment = read_query(request, bodies.WalkQuery).depth, query_moment(request)
-    kind = f"{name} {depth} {moment} of {identifier.key}"
+    query, moment = read_query(request, bodies.WalkQuery), query_moment(request)
+    kind = f"{name} {query.depth} {query.agreed} {moment} of {identifier.key}"
     limit, position = page_limit(request, maximum=MAX_PARTS), page_after(request, kind)
     async with open_work(request) as work:
         rows = await reading.walk(
             work,
             identifier,
             down=down,
-            depth=depth,
+            depth=query.depth,
+            agreed=query.agreed,
             at=moment,
             after=None if position is None else _level_and_version(position),
             limit=limit + 1,

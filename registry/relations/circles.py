@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from protocol.errors import Conflict
-from registry.relations.model import HOLDS, INVERSE, VISIBLE, Key, viewer
+from registry.relations.model import HOLDS, INVERSE, OF_ONE_OWNER, VISIBLE, Key, viewer
 from registry.schema import Name
 from registry.services import Work
 
@@ -54,10 +54,6 @@ _MAKERS = """ANY (ARRAY(SELECT unnest(:makers) UNION ALL
     SELECT p.prefix FROM prefixes AS m JOIN prefixes AS p ON p.enterprise_id = m.enterprise_id
     WHERE m.prefix = ANY (:makers)))"""
 
-_OF_ONE_OWNER = """(r.prefix = r.target_prefix OR EXISTS (
-    SELECT FROM prefixes AS a JOIN prefixes AS b ON a.enterprise_id = b.enterprise_id
-    WHERE a.prefix = r.prefix AND b.prefix = r.target_prefix))"""
-
 
 def _neighbours(way: tuple[str, str], inverse_way: tuple[str, str]) -> sa.TextClause:
     """Return the statement that finds the next identifiers of many, by a kind and its inverse."""
@@ -66,7 +62,7 @@ def _neighbours(way: tuple[str, str], inverse_way: tuple[str, str]) -> sa.TextCl
         FROM unnest(:prefixes, :suffix_keys) AS q (prefix, suffix_key)
         JOIN relations AS r ON {joined}
         WHERE r.kind = :{kind} AND {HOLDS} AND {VISIBLE}
-            AND (r.kind = :of_all OR r.prefix = {_MAKERS} OR {_OF_ONE_OWNER})"""  # noqa: S608
+            AND (r.kind = :of_all OR r.prefix = {_MAKERS} OR {OF_ONE_OWNER})"""  # noqa: S608
         for kind, (joined, found) in (("kind", way), ("inverse", inverse_way))
     )
     lists = (sa.bindparam(name, type_=sa.ARRAY(Name)) for name in _LISTS)

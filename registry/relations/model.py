@@ -74,6 +74,11 @@ VISIBLE = f"""(:sees_all OR r.prefix = {_MINE} OR r.valid_to IS NULL AND (
     r.audience = 'public' OR r.audience = 'partners' AND r.target_prefix = {_MINE}))"""
 """SQL condition on `r`, a row of relations, that the viewer may see it."""
 
+OF_ONE_OWNER = """(r.prefix = r.target_prefix OR EXISTS (
+    SELECT FROM prefixes AS a JOIN prefixes AS b ON a.enterprise_id = b.enterprise_id
+    WHERE a.prefix = r.prefix AND b.prefix = r.target_prefix))"""
+"""SQL condition on `r` that one enterprise owns both ends."""
+
 HOLDS = "r.valid_to IS NULL"
 HELD = "r.valid_from <= :at AND (r.valid_to IS NULL OR r.valid_to > :at)"
 """SQL conditions that it holds now, and that it held at a moment."""

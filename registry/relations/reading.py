@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from registry.relations.model import (
     HELD,
     HOLDS,
     KINDS,
+    OF_ONE_OWNER,
     PART_OF,
     VISIBLE,
     Statement,
@@ -31,6 +33,9 @@ from registry.services import Record, Work
 
 MAX_EDGES = 100_000
 """Relations that one look at parts goes over."""
+
+MAX_BYTES = 128 << 20
+"""Bytes of the names that it has reached, added up over its levels."""
 
 Direction = Literal["out", "in"]
 Place = tuple[int, int]
@@ -142,7 +147,9 @@ async def one(work: Work, statement: Statement) -> Record:
     )
     row: Record | None = found.one_or_none()
     if row is None:
-        raise NotFound(f"{statement.subject} does not state that it is {statement.kind} this")
+        raise NotFound(
+            f"there is no statement {statement.subject} {statement.kind} {statement.target}"
+        )
     return row
 
 
@@ -193,52 +200,56 @@ async def history(
 _WALK = """
 WITH RECURSIVE walk AS (
     SELECT 0 AS level, jsonb_build_object(:start, NULL) AS fresh,
-        jsonb_build_object(:start, NULL) AS reached, 0 AS seen, CAST(NULL AS record[]) AS found
+        jsonb_build_object(:start, NULL) AS reached, 0 AS seen, 0 AS bytes,
+        CAST(NULL AS record[]) AS found
     UNION ALL
-    SELECT w.level + 1, n.fresh, w.reached || n.fresh, w.seen + cardinality(n.found), n.found
+    SELECT w.level + 1, n.fresh, w.reached || n.fresh, w.seen + cardinality(n.found),
+        w.bytes + pg_column_size(w.reached), n.found
     FROM walk AS w CROSS JOIN LATERAL (
-        SELECT array_agg(f) AS found, coalesce(jsonb_object_agg(f.prefix || '/' || f.suffix_key,
-            NULL) FILTER (WHERE NOT w.reached ? (f.prefix || '/' || f.suffix_key)), '{{}}') AS fresh
+        SELECT array_agg(f) AS found,
+            coalesce(jsonb_object_agg(f.at, NULL) FILTER (WHERE NOT f.again), '{{}}') AS fresh
         FROM (
-            SELECT q.prefix AS from_prefix, q.suffix_key AS from_key, e.*
+            SELECT q.name AS from_at, e.prefix || '/' || e.suffix_key AS at, e.name, e.from_name,
+                e.version, e.since, e.by_whole, e.by_part,
+                w.reached ? (e.prefix || '/' || e.suffix_key) AS again
             FROM (
-                SELECT split_part(name, '/', 1) COLLATE "C",
+                SELECT name, split_part(name, '/', 1) COLLATE "C",
                     substr(name, strpos(name, '/') + 1) COLLATE "C"
                 FROM jsonb_object_keys(w.fresh) AS name
-            ) AS q (prefix, suffix_key)
+            ) AS q (name, prefix, suffix_key)
             CROSS JOIN LATERAL ({selects})
                 AS e (prefix, suffix_key, name, from_name, version, since, by_whole, by_part)
             LIMIT :most
         ) AS f
     ) AS n
-    WHERE w.level < :depth AND w.seen < :most AND n.found IS NOT NULL
+    WHERE w.level < :depth AND w.seen < :most AND w.bytes <= :bytes AND n.found IS NOT NULL
 ), listed AS (
     SELECT min(name) AS name, min(level) AS depth, min(from_name) AS from_name,
         CASE WHEN bool_or(by_whole) AND bool_or(by_part) THEN 'both'
             WHEN bool_or(by_whole) THEN 'whole' ELSE 'part' END AS stated_by,
-        min(since) AS since, prefix || '/' || suffix_key = :start OR row_number() OVER (
-            PARTITION BY prefix, suffix_key ORDER BY min(level), min(version)) > 1 AS again,
-        min(version) AS version
+        min(since) AS since, bool_or(again) AS again, min(version) AS version
     FROM walk CROSS JOIN LATERAL unnest(found) AS f (
-        from_prefix text COLLATE "C", from_key text COLLATE "C", prefix text COLLATE "C",
-        suffix_key text COLLATE "C", name text COLLATE "C", from_name text COLLATE "C",
-        version bigint, since timestamptz, by_whole boolean, by_part boolean)
-    GROUP BY from_prefix, from_key, prefix, suffix_key
+        from_at text COLLATE "C", at text COLLATE "C", name text COLLATE "C",
+        from_name text COLLATE "C", version bigint, since timestamptz, by_whole boolean,
+        by_part boolean, again boolean)
+    GROUP BY from_at, at
 )
-SELECT *, (SELECT max(seen) FROM walk) AS seen FROM listed
+SELECT *, (SELECT max(seen) FROM walk) AS seen, (SELECT max(bytes) FROM walk) AS bytes FROM listed
 WHERE (depth, version) > (:after_level, :after_version)
 ORDER BY depth, version LIMIT :limit
 """
 
 
-def _walk(*, down: bool, past: bool) -> sa.TextClause:
+def _walk(*, down: bool, past: bool, agreed: bool) -> sa.TextClause:
     """Return the statement that goes from one identifier to its parts, or to its wholes.
 
     A relation is stated by the part or by the whole; under one prefix that is the same owner. Each
     row of `walk` is a level, with all relations that lead to it in parallel lists, and what is new
-    there: no identifier is left twice, so what goes round in a circle ends.
+    there: no identifier is left twice, so what goes round in a circle ends. agreed: only by what
+    the owner of the identifier that is left states.
     """
     which = f"{HELD if past else HOLDS} AND {VISIBLE}"
+    own_kind = CONTAINS if down else PART_OF
     target = "r.target_prefix, r.target_suffix_key, r.target"
     subject = f"r.prefix, r.suffix_key, {_NAME}"
     from_target = "r.target_prefix = q.prefix AND r.target_suffix_key = q.suffix_key"
@@ -254,14 +265,16 @@ def _walk(*, down: bool, past: bool) -> sa.TextClause:
     selects = " UNION ALL ".join(
         f"""SELECT {found}, r.version, r.valid_from,
             r.kind = '{CONTAINS}' OR r.prefix = r.target_prefix, r.kind = '{PART_OF}'
-        FROM relations AS r WHERE {joined} AND r.kind = '{kind}' AND {which}"""  # noqa: S608
+        FROM relations AS r WHERE {joined} AND r.kind = '{kind}' AND {which}
+            AND {"true" if kind == own_kind or not agreed else OF_ONE_OWNER}"""  # noqa: S608
         for kind, joined, found in steps
     )
     return _text(_WALK.format(selects=selects))
 
 
 _WALKS = {
-    (down, past): _walk(down=down, past=past) for down in (True, False) for past in (True, False)
+    (down, past, agreed): _walk(down=down, past=past, agreed=agreed)
+    for down, past, agreed in product((True, False), repeat=3)
 }
 
 
@@ -271,6 +284,7 @@ async def walk(
     *,
     down: bool,
     depth: int,
+    agreed: bool,
     at: datetime.datetime | None,
     after: Place | None,
     limit: int,
@@ -278,10 +292,10 @@ async def walk(
     """Return at most `limit` parts of an identifier, or (not `down`) what it is a part of.
 
     Down to `depth` levels, in the order of level and version; each pair of a part and its whole
-    once, at its least level. A row: name, depth, name of where it hangs, who states it, since when,
-    whether it stands before it already or is where the walk began, version, and how many relations
-    were gone over. Raises HandleNotFound, InvalidValue for a moment
-    to come, and where that would be more than MAX_EDGES.
+    once, at its least level; agreed: without what strangers claim, see `_walk`. A row: name, depth,
+    name of where it hangs, who states it, since when, whether it stands at a lesser depth or is
+    where the walk began, version, and how many relations were gone over. Raises HandleNotFound,
+    InvalidValue for a moment to come, and where that would be more than MAX_EDGES or MAX_BYTES.
     """
     await _may_read(work, identifier, at)
     level, version = after or (0, 0)
@@ -289,16 +303,17 @@ async def walk(
         "start": "/".join(key(identifier)),
         "depth": depth,
         "most": MAX_EDGES + 1,
+        "bytes": MAX_BYTES,
         "after_level": level,
         "after_version": version,
         "limit": limit,
     }
     async with tenancy.lifted(work.connection, work.principal.enterprise_id):
-        rows = (await work.connection.execute(_WALKS[down, at is not None], given)).all()
-    if rows and rows[0].seen > MAX_EDGES:
+        rows = (await work.connection.execute(_WALKS[down, at is not None, agreed], given)).all()
+    if rows and (rows[0].seen > MAX_EDGES or rows[0].bytes > MAX_BYTES):
         raise InvalidValue(
-            f"so deep there are more than {MAX_EDGES} relations; ask for fewer levels, or for the"
-            " list of relations",
+            f"so deep there are more than {MAX_EDGES} relations, or very long names; ask for fewer"
+            " levels, for agreed ones alone, or for the list of relations",
             field="depth",
         )
     return rows

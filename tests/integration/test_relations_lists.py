@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from registry.database import Database
 from registry.relations import reading
 from registry.relations.statements import MAX_STATEMENTS
 from tests.integration.registry_client import Node, running
-from tests.integration.relations_support import ELSEWHERE, Works
+from tests.integration.relations_support import ELSEWHERE, Works, at
 
 
 @pytest.fixture
@@ -96,6 +97,11 @@ async def test_lists_are_bounded(works: Works, monkeypatch: pytest.MonkeyPatch) 
     told, problem, _ = await works.node.call("GET", f"{path}?depth=3", works.key)
     assert (told, problem["field"]) == (422, "depth")
     assert len(await works.items("machine", "parts?depth=2")) == 5
+    monkeypatch.undo()
+    assert len(await works.items("machine", "parts?depth=3")) == 6
+    monkeypatch.setattr(reading, "MAX_BYTES", 60)
+    told, problem, _ = await works.node.call("GET", f"{path}?depth=3", works.key)
+    assert (told, problem["field"]) == (422, "depth"), "names are bounded by their bytes, too"
 
 
 async def test_parts_of_others_are_followed_as_far_as_they_let_it(node: Node, works: Works) -> None:
@@ -115,6 +121,45 @@ async def test_parts_of_others_are_followed_as_far_as_they_let_it(node: Node, wo
     assert await third.handles("wire", "where-used?depth=1") == [maker.name("coil")]
     uses = await third.handles("wire", "where-used?depth=9")
     assert uses == [maker.name("coil"), motor, pump]
+
+
+async def test_what_strangers_claim_is_left_out_on_request(node: Node, works: Works) -> None:
+    maker, stranger = await Works.make(node, 2), await Works.make(node, 3)
+    await works.register("plant", "pump", "seal")
+    await maker.register("motor", "coil", "crate")
+    await stranger.register("evil", "worse", "shop")
+    motor = maker.name("motor")
+    for who, subject, kind, target in (
+        (works, "pump", "part-of", "plant"),
+        (works, "seal", "part-of", "pump"),
+        (works, "pump", "contains", motor),
+        (maker, "coil", "part-of", "motor"),
+        (maker, "motor", "part-of", "crate"),
+        (stranger, "evil", "part-of", works.name("pump")),
+        (stranger, "worse", "part-of", "evil"),
+        (stranger, "evil", "contains", works.name("seal")),
+        (stranger, "shop", "contains", works.name("plant")),
+        (stranger, "worse", "part-of", motor),
+    ):
+        assert (await who.state(subject, kind, target))[0] == 201
+    claimed = [stranger.name("evil"), stranger.name("worse")]
+    own = [works.name("pump"), works.name("seal"), motor, maker.name("coil")]
+    every = await works.handles("plant", "parts?depth=9")
+    assert {*every} == {*own, *claimed}
+    for then in ("", f"&{at(datetime.now(UTC).isoformat())}"):
+        agreed = await works.handles("plant", f"parts?depth=9&agreed=true{then}")
+        assert sorted(agreed) == sorted(own), "the maker says itself what is in its motor"
+    uses = await works.handles("seal", "where-used?depth=9&agreed=true")
+    assert uses == [works.name("pump"), works.name("plant")]
+    uses = await maker.handles("coil", "where-used?depth=9&agreed=true")
+    assert uses == [motor, maker.name("crate")], "that the pump contains the motor its owner says"
+    path = f"/identifiers/{works.name('plant')}/parts"
+    _, page, _ = await node.call("GET", f"{path}?depth=2&limit=1", works.key)
+    query = f"depth=2&agreed=true&cursor={page['next']}"
+    status, problem, _ = await node.call("GET", f"{path}?{query}", works.key)
+    assert (status, problem["field"]) == (400, "cursor"), "a cursor is good for its list alone"
+    status, problem, _ = await node.call("GET", f"{path}?agreed=perhaps", works.key)
+    assert (status, problem["field"]) == (422, "agreed")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +292,7 @@ async def test_as_many_as_are_allowed_are_stated_in_one_request(works: Works) ->
         {"subject": part, "kind": "contains", "target": f"88.7/{number}"} for number in range(count)
     ]
     status, counts = await _change(works, {"put": put})
-    assert (status, counts["created"]) == (200, count), counts
+    assert (status, counts.get("created")) == (200, count), counts
     assert len(await works.items("whole", "parts?limit=10000")) == count
     status, problem = await _change(works, {"put": [*put, put[0]]})
     assert (status, problem["field"]) == (422, "put"), problem

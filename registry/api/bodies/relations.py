@@ -111,8 +111,8 @@ class RelationHistory(msgspec.Struct, frozen=True):
 Again = Annotated[
     bool,
     Meta(
-        description="It stands before this already, or is what was asked for: what hangs on it is"
-        " listed there alone. So a circle of what several owners state has an end"
+        description="It stands at a lesser depth already, or is what was asked for: what hangs on"
+        " it is listed there alone. So a circle of what several owners state has an end"
     ),
 ]
 StatedBy = Annotated[Literal["part", "whole", "both"], Meta(description="Whose owner states it")]
@@ -162,6 +162,7 @@ class RelationsQuery(msgspec.Struct, frozen=True):
 
 
 class WalkQuery(msgspec.Struct, frozen=True):
-    """How far parts are followed."""
+    """How far parts are followed, and whose statements."""
 
     depth: Depth = 1
+    agreed: bool = False

@@ -10,9 +10,11 @@ SENTENCES = {
     "too much hangs together to see that there is no circle: more than {} identifiers, or {}"
     " levels": "关联的标识过多,无法确认没有循环:超过 {} 个标识或 {} 级",
     "says the same as number {} of the list": "与列表中第 {} 项(从 0 起)重复",
-    "so deep there are more than {} relations; ask for fewer levels, or for the list of"
-    " relations": "到该深度有超过 {} 条关系;请减少级数,或查询关系列表",
-    "{} does not state that it is {} this": "{} 没有声明与该目标的 {} 关系",
+    "so deep there are more than {} relations, or very long names; ask for fewer levels, for"
+    " agreed ones alone, or for the list of relations": (
+        "到该深度有超过 {} 条关系,或标识过长;请减少级数、只查询认可的关系(agreed),或查询关系列表"
+    ),
+    "there is no statement {} {} {}": "没有这条声明:{} {} {}",
     "there is no such relation": "没有这条关系",
     "nothing to put or to remove": "没有要声明或撤销的关系",
     "at most {} relations at once": "一次最多 {} 条关系",

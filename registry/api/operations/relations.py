@@ -30,6 +30,12 @@ PARAMETERS = {
         "Levels to follow",
         {"type": "integer", "minimum": 1, "maximum": MAX_DEPTH, "default": 1},
     ),
+    "agreed": Parameter(
+        "query",
+        "Only what the owner of the whole (where-used: of the part) states itself, at each level:"
+        " without what strangers claim",
+        {"type": "boolean", "default": False},
+    ),
     "parts_limit": Parameter(
         "query",
         "Items on a page",
@@ -123,7 +129,7 @@ OPERATIONS = (
         "逐级查询组成部分",
         _READERS,
         {200: Answers("A page", bodies.PartPage)},
-        parameters=("depth", "at", "cursor", "parts_limit"),
+        parameters=("depth", "agreed", "at", "cursor", "parts_limit"),
         refused=(404, 422),
         notes=_PARTS,
         group=_GROUP,
@@ -136,7 +142,7 @@ OPERATIONS = (
         "逐级反查用途（所属产品）",
         _READERS,
         {200: Answers("A page", bodies.UsePage)},
-        parameters=("depth", "at", "cursor", "parts_limit"),
+        parameters=("depth", "agreed", "at", "cursor", "parts_limit"),
         refused=(404, 422),
         notes=_PARTS,
         group=_GROUP,
