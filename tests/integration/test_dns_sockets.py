@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from random import Random
 
 import dns.flags
 import dns.message
@@ -494,3 +495,27 @@ async def test_over_ipv6(database_url: str) -> None:
         for _ in range(2):
             assert len(texts(await node.ask(ABC))) == 1
         assert texts(await node.ask(f"ns.{ZONE}", "AAAA")) == ["::1"]
+
+
+async def test_no_bytes_over_tcp_do_harm(node: Node) -> None:
+    """Frames of any bytes, some of them nearly queries, are answered or end their connection."""
+    random = Random(20_260_101)
+    good = dns.message.make_query(ABC, "NAPTR", use_edns=0).to_wire()
+    async with asyncio.timeout(50):
+        for _ in range(60):
+            reader, writer = await asyncio.open_connection(HERE, node.port)
+            for _ in range(20):
+                frame = bytearray(good if random.random() < 0.7 else random.randbytes(80))
+                for _ in range(random.randrange(4)):
+                    frame[random.randrange(len(frame))] = random.randrange(256)
+                writer.write(len(frame).to_bytes(2, "big") + frame)
+            with contextlib.suppress(ConnectionError):
+                writer.write_eof()
+                octets = await reader.read()
+                while octets:  # what comes is whole messages, whatever went
+                    length = int.from_bytes(octets[:2], "big")
+                    dns.message.from_wire(octets[2 : 2 + length])
+                    octets = octets[2 + length :]
+            writer.close()
+    assert len(texts(await node.tcp(dns.message.make_query(ABC, "NAPTR")))) == 1
+    assert node.server._tcp._held == {}
