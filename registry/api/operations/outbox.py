@@ -35,6 +35,7 @@ OPERATIONS = (
         "operator, reviewer, auditor",
         {200: Answers("A page", bodies.WaitingPage)},
         parameters=(*PAGE, "outbox_subject", "outbox_kind"),
+        refused=(422,),
     ),
     Operation(
         "POST",
