@@ -23,16 +23,19 @@ _MAX_BYTES = 512
 
 
 def measure(plan: Plan, node: Node, recursive: Node) -> list[Row]:
-    """Ask for each identifier over UDP: the node that has it, and then the one that recurses.
+    """Ask for each identifier over UDP: the node that has it, and the one that recurses, in turns.
 
     node: has all identifiers of KNOWN, and is the root of `recursive`. Raises WrongAnswer also
     where the latter has sent another number of questions than one for each identifier.
     """
     numbers = range(plan.recursive)
-    _ask(node, numbers)  # from now on they are in its memory
-    _ask(recursive, [plan.recursive])  # and the place of the prefix in that of the other
-    before = recursive.metric("idnode_recursion_sent")
-    theirs, ours = _ask(node, numbers), _ask(recursive, numbers)
+    with _socket(node) as there, _socket(recursive) as here:
+        for number in numbers:  # from now on they are in its memory
+            _ask(there, number)
+        _ask(here, plan.recursive)  # and the place of the prefix in that of the other
+        before = recursive.metric("idnode_recursion_sent")
+        times = [(_ask(there, number), _ask(here, number)) for number in numbers]
+    theirs, ours = zip(*times, strict=True)
     sent = recursive.metric("idnode_recursion_sent") - before
     if sent != plan.recursive:
         raise WrongAnswer(f"{sent:g} questions sent for {plan.recursive} identifiers")
@@ -51,24 +54,26 @@ def measure(plan: Plan, node: Node, recursive: Node) -> list[Row]:
     ]
 
 
-def _ask(node: Node, numbers: range | list[int]) -> list[float]:
-    """Ask for identifiers one after the other; return the milliseconds that each took."""
-    times = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(_SECONDS)
-        sock.connect(("127.0.0.1", node.handle.port))
-        for number in numbers:
-            name = sample.name(KNOWN, number)
-            header = Header(OpCode.RESOLUTION, _EXPIRATION)
-            request = Message(Envelope(number + 1), header, ResolutionRequest(name)).encode()
-            started = time.perf_counter()
-            sock.send(request)
-            octets = sock.recv(_MAX_BYTES)
-            times.append(1000 * (time.perf_counter() - started))
-            body = decode_message(octets).body
-            expected = [value.data for value in sample.values(sample.number(number))]
-            if not isinstance(body, ResolutionResponse) or body.handle != name:
-                raise WrongAnswer(f"{name}: {body!r}")
-            if [value.data for value in body.values] != expected:
-                raise WrongAnswer(f"{name}: {body.values!r}, expected {expected!r}")
-    return times
+def _socket(node: Node) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.settimeout(_SECONDS)
+    sock.connect(("127.0.0.1", node.handle.port))
+    return sock
+
+
+def _ask(sock: socket.socket, number: int) -> float:
+    """Ask for an identifier; return the milliseconds that it took. Raises WrongAnswer."""
+    name = sample.name(KNOWN, number)
+    header = Header(OpCode.RESOLUTION, _EXPIRATION)
+    request = Message(Envelope(number + 1), header, ResolutionRequest(name)).encode()
+    started = time.perf_counter()
+    sock.send(request)
+    octets = sock.recv(_MAX_BYTES)
+    took = 1000 * (time.perf_counter() - started)
+    body = decode_message(octets).body
+    expected = [value.data for value in sample.values(sample.number(number))]
+    if not isinstance(body, ResolutionResponse) or body.handle != name:
+        raise WrongAnswer(f"{name}: {body!r}")
+    if [value.data for value in body.values] != expected:
+        raise WrongAnswer(f"{name}: {body.values!r}, expected {expected!r}")
+    return took
