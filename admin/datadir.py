@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from admin.settings import Settings
 from registry.principals import OPERATOR, new_token
+from resolver.private_files import write_private
 
 _TOKEN_FILE = "bootstrap-token"  # noqa: S105  (a name)
 
@@ -147,16 +147,7 @@ def find_operator_token(data_dir: Path) -> str | None:
 
 def _keep_token(path: Path, token: str) -> str:
     """Write a token into a file that its owner alone can read; return it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    with contextlib.suppress(FileNotFoundError):
-        new.unlink()
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="ascii") as file:
-        file.write(token + "\n")
-        file.flush()
-        os.fsync(descriptor)
-    new.rename(path)
+    write_private(path, f"{token}\n".encode("ascii"))
     return token
 
 

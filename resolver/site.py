@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from protocol import typed
 from protocol.handle.keys import encode_public_key
 from protocol.handle.version import LATEST
+from resolver.private_files import write_private
 
 FIRST_SERIAL = 1
 """Serial number of the site information before anything of it has changed."""
@@ -84,11 +85,7 @@ def ensure_key(path: Path) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    temporary.touch(mode=0o600)
-    temporary.write_bytes(octets)
-    temporary.replace(path)
+    write_private(path, octets)
 
 
 def load_key(path: Path) -> rsa.RSAPrivateKey:

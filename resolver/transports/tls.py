@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL
 
+from resolver.private_files import write_private
 from resolver.transports.tls_object import TlsObject
 
 # With forward secrecy and authenticated encryption; those of TLS 1.3 all are.
@@ -89,12 +90,7 @@ def ensure_self_signed(path: Path, hosts: Iterable[str], now: datetime.datetime)
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     ) + _certificate(key, hosts, now).public_bytes(serialization.Encoding.PEM)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    temporary.touch(mode=0o600)
-    temporary.write_bytes(octets)
-    temporary.replace(path)
+    write_private(path, octets)
 
 
 def _certificate(
