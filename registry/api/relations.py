@@ -90,7 +90,7 @@ async def change(request: web.Request) -> web.Response:
 
 
 def _statement(
-    named: bodies.StatedRelation | bodies.NamedRelation, place: str, audience: str = "public"
+    named: bodies.StatedRelation | bodies.NamedRelation, place: str, audience: str | None = None
 ) -> Statement:
     ends = []
     for name, text in (("subject", named.subject), ("target", named.target)):
@@ -104,7 +104,7 @@ def _statement(
     return Statement(ends[0], named.kind, ends[1], audience)
 
 
-def _path_statement(request: web.Request, audience: str = "public") -> Statement:
+def _path_statement(request: web.Request, audience: str | None = None) -> Statement:
     raw = request.rel_url.raw_path.removeprefix(PATH)
     found = RELATION.search(raw, raw.index("/") + 1)
     assert found is not None  # noqa: S101  (the route has it)

@@ -33,12 +33,15 @@ def key(identifier: Identifier) -> Key:
 
 @dataclass(frozen=True)
 class Statement:
-    """That `subject` is `kind` `target`, for `audience` to see."""
+    """That `subject` is `kind` `target`, for `audience` to see.
+
+    audience: None leaves that of a statement which holds already; a new one is for everybody.
+    """
 
     subject: Identifier
     kind: str
     target: Identifier
-    audience: str = PUBLIC
+    audience: str | None = None
 
     @property
     def stored(self) -> Statement:

@@ -19,7 +19,7 @@ from registry import audit, identifiers, tenancy
 from registry.prefixes import HOSTED
 from registry.principals import OPERATOR
 from registry.relations import circles
-from registry.relations.model import CONTAINS, PART_OF, Key, Statement, key
+from registry.relations.model import CONTAINS, PART_OF, PUBLIC, Key, Statement, key
 from registry.schema import Name
 from registry.services import Work
 
@@ -51,6 +51,11 @@ _END = (
 )
 _ALL = (*_COLUMNS, *_SPELLED)
 
+
+def _new(column: str) -> str:
+    return f"coalesce(g.audience, '{PUBLIC}')" if column == "audience" else f"g.{column}"
+
+
 _PREFIXES = _statement(
     f"""SELECT g.prefix, o.enterprise_id, o.hosting, o.status,
         set_config('{audit.WRITER}', :actor, true) AS writer
@@ -70,7 +75,7 @@ _CHANGE = _statement(
 )
 _INSERT = _statement(
     f"""INSERT INTO relations AS r ({", ".join(_ALL)})
-    SELECT {", ".join(f"g.{column}" for column in _ALL)} FROM {_given(*_ALL)}
+    SELECT {", ".join(map(_new, _ALL))} FROM {_given(*_ALL)}
     ON CONFLICT ({", ".join(_COLUMNS)}) WHERE valid_to IS NULL DO NOTHING
     RETURNING {_RETURNED}""",  # noqa: S608
     *_ALL,
@@ -104,7 +109,7 @@ class Outcome:
 
 
 async def put(work: Work, statements: Sequence[Statement], *, within: str | None = None) -> Outcome:
-    """Make statements; one that holds already gets the audience that is given.
+    """Make statements; one that holds already gets the audience that is given, or keeps its own.
 
     For the owners of their subjects. within: the list in the request, for the field of an error.
     Raises the errors of `identifiers.put` about prefixes, InvalidHandle and InvalidValue for what
@@ -214,7 +219,7 @@ async def _run(
     work: Work, statement: sa.TextClause, stored: Sequence[Statement], columns: Iterable[str]
 ) -> set[_Row]:
     """Run a statement with lists of what is stored; return the keys of the rows it wrote."""
-    lists: dict[str, list[str]] = {
+    lists: dict[str, list[str] | list[str | None]] = {
         "prefix": [each.subject.prefix_key for each in stored],
         "suffix_key": [each.subject.suffix_key for each in stored],
         "kind": [each.kind for each in stored],
@@ -255,7 +260,7 @@ async def _log(
         "subject": [str(each.subject) for each in statements],
         "kind": [each.kind for each in statements],
         "target": [str(each.target) for each in statements],
-        "audience": [each.audience if with_audience else None for each in statements],
+        "audience": [(each.audience or PUBLIC) if with_audience else None for each in statements],
     }
     line = {"actor": work.principal.actor, "action": action, "request_id": work.request_id}
     await work.connection.execute(_LOG, lists | line)

@@ -219,6 +219,26 @@ async def test_who_acts_for_another_enterprise_is_not_named(
     assert seen["ended_by"].startswith("key:" if who == "key" else "account:li.ming")
 
 
+async def test_what_is_stated_again_stays_with_whom_it_was_told(node: Node, works: Works) -> None:
+    """A program that states all of its relations each night publishes nothing by it."""
+    await works.register("a", "b", "c")
+    assert (await works.state("a", "part-of", "b", "private"))[0] == 201
+    before = await node.counts()
+    for named in (False, True):
+        path = f"/identifiers/{works.name('a')}/relations/part-of/{works.name('b')}"
+        sent = {"audience": None} if named else None
+        status, told, _ = await node.call("PUT", path, works.key, sent)
+        assert (status, told["audience"]) == (200, "private"), named
+    assert await node.counts() == before
+    one = {"subject": works.name("b"), "kind": "contains", "target": works.name("a")}
+    new = {"subject": works.name("c"), "kind": "part-of", "target": works.name("b")}
+    status, counts, _ = await node.call("POST", "/relations", works.key, {"put": [one, new]})
+    assert (status, counts["unchanged"], counts["created"]) == (200, 1, 1), counts
+    told = await works.items("b", "relations?kind=contains")
+    assert [item["audience"] for item in told] == ["private", "public"]
+    assert (await works.state("a", "part-of", "b", "public"))[1]["audience"] == "public"
+
+
 async def test_an_audience_is_changed_and_kept_in_history(node: Node, works: Works) -> None:
     await works.register("a", "b")
     await works.state("a", "derived-from", "b", "private")

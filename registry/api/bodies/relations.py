@@ -16,6 +16,13 @@ Audience = Annotated[
         " alone"
     ),
 ]
+MayBeAudience = Annotated[
+    Audience | None,
+    Meta(
+        description="Left out or null: as it is, where the relation holds already; public, where it"
+        " is new"
+    ),
+]
 Depth = Annotated[int, Meta(ge=1, le=64)]
 Since = Annotated[datetime.datetime, Meta(description="Since when it holds")]
 
@@ -23,7 +30,7 @@ Since = Annotated[datetime.datetime, Meta(description="Since when it holds")]
 class RelationAudience(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Who shall be told of a relation."""
 
-    audience: Audience = "public"
+    audience: MayBeAudience = None
 
 
 class StatedRelation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -32,7 +39,7 @@ class StatedRelation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     subject: Annotated[str, Meta(examples=["88.118.35/PUMP-7"])]
     kind: Kind
     target: Annotated[str, Meta(examples=["88.118.36/MOTOR-3"])]
-    audience: Audience = "public"
+    audience: MayBeAudience = None
 
 
 class NamedRelation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
