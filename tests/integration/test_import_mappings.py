@@ -166,6 +166,7 @@ async def test_titles_that_are_names_of_items_need_no_mapping(
         ({"columns": {"": "NAME"}}, "mapping.columns", ""),
         ({"prefix": "88.1"}, "mapping.prefix", "unknown member"),
         ("none", "mapping", "has no mapping none"),
+        ('{"columns":', "mapping", "neither the name of a mapping nor one in JSON"),
         ("a\0b", "mapping", ""),
         ("a\u202eb", "mapping", ""),
         ("x" * 129, "mapping", ""),

@@ -83,6 +83,19 @@ async def test_an_unknown_parameter_is_told_with_those_that_there_are(node: Node
             assert (problem["detail"], problem["field"]) == (said, "status")
 
 
+async def test_a_prefix_that_is_not_here_is_named_where_it_was_sent(node: Node) -> None:
+    new = {"prefix": "88.118.9", "first": "A1", "last": "A2", "values": []}
+    for method, path, body in (
+        ("POST", "/ranges", new),
+        ("GET", "/ranges?prefix=88.118.9", None),
+        ("GET", "/identifiers?prefix=88.118.9", None),
+        ("GET", "/exports/identifiers?prefix=88.118.9", None),
+    ):
+        status, problem, _ = await node.call(method, path, node.operator, body)
+        told = (status, problem["rule"], problem["field"])
+        assert told == (400, "not_responsible", "prefix"), path
+
+
 async def test_words_that_have_to_be_sent_are_told_as_they_are(node: Node) -> None:
     for path, field, words in (
         ("/prefixes?hosting=x", "hosting", '"hosted", "delegated"'),
