@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from protocol.errors import StoreUnavailable
+from registry.shares import Shares
 from registry.waking import Waker
 
 HEAD = "head"
@@ -66,6 +67,7 @@ class Database:
         self._pool: asyncpg.Pool | None = None
         self._pool_lock = asyncio.Lock()
         self.waker = Waker(self.pool)
+        self.shares = Shares(max(1, pool_size * 3 // 4))
 
     async def connection(self) -> asyncpg.Connection:
         """Open a connection of its own, outside both pools. Raises what asyncpg raises."""

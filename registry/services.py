@@ -85,19 +85,26 @@ Authenticate = Callable[[AsyncConnection], Awaitable[Principal]]
 """Finds out, within the transaction of the work, in whose name it is done."""
 
 
-def work(
+@contextlib.asynccontextmanager
+async def work(
     registry: Registry, token: str, request_id: str | None = None, *, within: float | None = None
-) -> contextlib.AbstractAsyncContextManager[Work]:
+) -> AsyncIterator[Work]:
     """Authenticate `token` and do the block in one transaction: see work_as.
 
-    within: seconds for all of it, instead of the database's own. Raises AuthenticationNeeded and
-    StoreUnavailable.
+    One holder of tokens has a share of the connections alone, and waits for the database's own
+    time at most until one is free. within: seconds for all of it after that, instead of the
+    database's own. Raises AuthenticationNeeded and StoreUnavailable.
     """
+    database = registry.database
+    async with database.shares.hold(token, wait=database.timeout) as tell:
 
-    async def authenticate(connection: AsyncConnection) -> Principal:
-        return await principals.authenticate(connection, token, registry.clock())
+        async def authenticate(connection: AsyncConnection) -> Principal:
+            principal = await principals.authenticate(connection, token, registry.clock())
+            tell(principal.enterprise_id or principal.actor)
+            return principal
 
-    return _work(registry, authenticate, request_id, within)
+        async with _work(registry, authenticate, request_id, within) as current:
+            yield current
 
 
 def work_as(

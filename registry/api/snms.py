@@ -70,11 +70,16 @@ async def open_work(request: web.Request, within: float | None = None) -> AsyncI
     """Open a transaction of who asks; read the body first. within: see services.work_as."""
     registry, token = request.app[REGISTRY], bearer(request)
 
-    async def authenticate(connection: AsyncConnection) -> Principal:
-        return await tokens.authenticate(connection, token, registry.clock())
+    database = registry.database
+    async with database.shares.hold(token, wait=database.timeout) as tell:
 
-    async with work_as(registry, authenticate, _id(request), within=within) as current:
-        yield current
+        async def authenticate(connection: AsyncConnection) -> Principal:
+            principal = await tokens.authenticate(connection, token, registry.clock())
+            tell(principal.enterprise_id or principal.actor)
+            return principal
+
+        async with work_as(registry, authenticate, _id(request), within=within) as current:
+            yield current
 
 
 async def read_body(request: web.Request, type_: type[T], *, open_: bool = False) -> T:
