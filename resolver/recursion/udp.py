@@ -9,7 +9,6 @@ other end is told all the same (IP_RECVERR, ip(7)).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from time import monotonic
@@ -35,6 +34,7 @@ DROP_REASONS: tuple[str, ...] = get_args(DropReason)
 Dropped = Callable[[DropReason], None]
 
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # of Linux; the socket module does not name them
+_MOST_BYTES = 65536  # more than any datagram has
 _RULES: dict[str | None, DropReason] = {
     "request_id": "request_id",
     "op_code": "question",
@@ -64,21 +64,23 @@ async def ask(
     loop = asyncio.get_running_loop()
     waiting = _Waiting(request, endpoint, dropped, watch)
     datagrams = cut(request.envelope, request.encode_payload(), mark_truncated=True)
-    with contextlib.closing(await _socket(loop, waiting, endpoint)) as transport:
+    with _socket(endpoint) as sock:
         watch(Step("send", endpoint, 1, sum(map(len, datagrams)), len(datagrams), request))
-        for datagram in datagrams:
-            transport.sendto(datagram, (endpoint.host, endpoint.port))
+        _send(sock, datagrams, endpoint)
+        # Not a transport of the loop: that of uvloop 0.23 ends the process by SIGSEGV where
+        # IP_RECVERR is set and nobody listens at the other end.
+        loop.add_reader(sock, waiting.read, sock)
         try:
             async with asyncio.timeout(seconds):
                 return await waiting.answer
         except TimeoutError:
             watch(Step("wait", endpoint, detail=f"no answer in {seconds:.3g} s"))
             raise PeerUnavailable(f"{endpoint}: no answer in {seconds:.3g} s") from None
+        finally:
+            loop.remove_reader(sock)
 
 
-async def _socket(
-    loop: asyncio.AbstractEventLoop, waiting: _Waiting, endpoint: Endpoint
-) -> asyncio.DatagramTransport:
+def _socket(endpoint: Endpoint) -> socket.socket:
     v6 = ":" in endpoint.host
     sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
@@ -88,14 +90,21 @@ async def _socket(
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
         sock.bind(("::" if v6 else "0.0.0.0", 0))  # noqa: S104 - a port of the system's choice
-        transport, _ = await loop.create_datagram_endpoint(lambda: waiting, sock=sock)
     except OSError as error:
         sock.close()
         raise PeerUnavailable(f"{endpoint}: {error.strerror or error}") from None
-    return transport
+    return sock
 
 
-class _Waiting(asyncio.DatagramProtocol):
+def _send(sock: socket.socket, datagrams: list[bytes], endpoint: Endpoint) -> None:
+    try:
+        for datagram in datagrams:
+            sock.sendto(datagram, (endpoint.host, endpoint.port))
+    except OSError as error:  # of a network that is not there, or a buffer that is full
+        raise PeerUnavailable(f"{endpoint}: {error.strerror or error}") from None
+
+
+class _Waiting:
     """Waits for the answer on one socket."""
 
     def __init__(
@@ -110,9 +119,16 @@ class _Waiting(asyncio.DatagramProtocol):
         self._reassembly = Reassembly(max_messages=4, max_bytes=2 * MAX_MESSAGE_BYTES)
         self._size = self._packets = 0
 
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Take what anybody sent."""
+    def read(self, sock: socket.socket) -> None:
+        """Take what anybody sent, or that nobody listens there."""
         if self.answer.done():
+            return
+        try:
+            data, addr = sock.recvfrom(_MOST_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.answer.set_exception(PeerUnavailable(f"{self._endpoint}: {error.strerror}"))
             return
         try:
             message = self._take(data, addr)
@@ -152,12 +168,6 @@ class _Waiting(asyncio.DatagramProtocol):
         except IdnodeError as error:
             raise _NotOurs(reason_of(error), error.detail) from None
         return message
-
-    def error_received(self, exc: Exception) -> None:
-        """Go on to another try: nobody listens there."""
-        if not self.answer.done():
-            what = getattr(exc, "strerror", None) or str(exc)
-            self.answer.set_exception(PeerUnavailable(f"{self._endpoint}: {what}"))
 
 
 class _NotOurs(Exception):

@@ -7,6 +7,8 @@ import contextlib
 import itertools
 import random
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -231,3 +233,17 @@ async def test_what_comes_too_late_is_nobodys() -> None:
     assert message.body.values == (URL,)
     assert decode_envelope(late[0][0]).request_id == message.envelope.request_id
     assert dropped == []
+
+
+def test_a_server_that_is_gone_does_not_take_the_worker_with_it() -> None:
+    with socket_of("127.0.0.1") as sock:
+        port = sock.getsockname()[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.integration.ask_nobody", str(port)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"the process ended by itself: {done.returncode} {done.stderr}"
+    assert done.stdout.split() == ["200"], "that nobody listens is told, and not waited for"
