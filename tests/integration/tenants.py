@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from registry.statistics import day_of
 from tests.integration.registry_client import CONTACT, SITE, URL_VALUE, Node, credit_code
 
 PASSWORD = "quiet heron 47 over the lock"
@@ -249,7 +250,7 @@ async def _statistics(node: Node, prefix: str, mark: str) -> None:
         node,
         "INSERT INTO top_names VALUES (:prefix, :day, 'found', gen_random_uuid(), :mark, 1, 0)",
         prefix,
-        day=now.date(),
+        day=day_of(now.timestamp()),
         mark=mark.upper(),
     )
 
