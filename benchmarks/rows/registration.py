@@ -20,6 +20,7 @@ from benchmarks.store import BARE, Store, checkpoint, connected, pgbench
 
 _KEY, _NAME = "registration", f"single registration, {WRITE_CONNECTIONS} connections"
 _UNIT = "registrations per s"
+_LIMIT = Limit("ratio", ">=", 0.7)
 _P99, _P99_NAME = "registration_p99", f"{_NAME}, p99"
 _P99_LIMIT = Limit("ratio", "<=", 2.5)
 _ROUND = 10_000_000
@@ -65,6 +66,7 @@ async def measure(plan: Plan, node: Node, store: Store, url: str, directory: Pat
             "bare INSERT (pgbench)",
             median(theirs),
             median(run.rate / peer for run, peer in zip(ours, theirs, strict=True)),
+            _LIMIT,
             detail={
                 "registrations_per_second_of_worker_cpu": round(
                     median(run.per_cpu for run in ours)
@@ -88,7 +90,7 @@ async def measure(plan: Plan, node: Node, store: Store, url: str, directory: Pat
 def not_measured(why: str) -> list[Row]:
     """Return the row without a figure."""
     return [
-        unmeasured(_KEY, _NAME, _UNIT, why),
+        unmeasured(_KEY, _NAME, _UNIT, why, _LIMIT),
         unmeasured(_P99, _P99_NAME, "ms", why, _P99_LIMIT),
     ]
 
