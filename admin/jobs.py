@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import structlog
 
-from admin import child, datadir
+from admin import __version__, child, datadir
 from admin.metrics import total_of
 from admin.settings import Settings
 from admin.site import can_be_reached, own_site
@@ -23,6 +23,7 @@ from admin.waiting import Backoff, wait
 from protocol.errors import StoreUnavailable
 from protocol.typed import site_to_json
 from registry.database import Database, unavailable
+from registry.escrow.schedule import Schedule, run_escrow
 from registry.housekeeping import run_housekeeping
 from registry.imports.job import run_imports
 from registry.metrics import METRICS, Row, open_rows
@@ -109,6 +110,17 @@ def _jobs(task: child.Task, database: Database, trust: Trust | None, row: Row) -
         "outbox_depth": lambda stop: run_depth(database, row, stop),
         "log": lambda stop: run_log(database, load_key(datadir.log_key(settings)), stop),
     }
+    if settings.escrow_dir is not None:
+        schedule = Schedule(
+            settings.escrow_dir,
+            settings.escrow_hours * 3600,
+            settings.prefix,
+            __version__,
+            told=settings.toplevel_url is not None,
+        )
+        jobs["escrow"] = lambda stop: run_escrow(
+            database, schedule, load_key(datadir.log_key(settings)), stop
+        )
     if settings.toplevel_url is not None:
         jobs["reports"] = lambda stop: run_reports(database, stop)
         rows = open_rows(Path(task.metrics_file))

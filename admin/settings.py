@@ -155,6 +155,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recursion_cache_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 36)] = 16 << 20
     recursion_max_ttl: Annotated[int, Meta(ge=5, le=604_800)] = 86_400
     recursion_stale_seconds: Annotated[int, Meta(ge=0, le=604_800)] = 86_400
+    escrow_dir: Path | None = None
+    escrow_hours: Annotated[int, Meta(ge=1, le=720)] = 24
     statistics_days: Annotated[int, Meta(ge=180, le=36_500)] = 400
     cache_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -229,6 +231,7 @@ def load(
         "label_font",
         "log_key",
         "snms_key",
+        "escrow_dir",
         "discovery_anchor",
     )
     paths = {name: getattr(settings, name) for name in names}

@@ -193,9 +193,7 @@ def _told(step: Step) -> dict[str, Any]:
         "number": manifest.number,
         "taken_at": _moment(step),
         "rows": sum(table.rows.rows for table in manifest.tables),
-        "bytes": sum(
-            file.bytes for table in manifest.tables for file in (table.rows, table.removed) if file
-        ),
+        "bytes": step.bytes,
     }
 
 

@@ -111,6 +111,16 @@ class Step:
     manifest: Manifest
     digest: str
 
+    @property
+    def bytes(self) -> int:
+        """The length of its files, together."""
+        return sum(
+            file.bytes
+            for table in self.manifest.tables
+            for file in (table.rows, table.removed)
+            if file is not None
+        )
+
 
 def digest(octets: bytes) -> str:
     """Return the SHA-256 of a manifest, by which the next one names it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import fcntl
@@ -234,7 +235,7 @@ def _changed(part: Part, before: Manifest) -> tuple[str, str | None]:
 async def _copy(connection: asyncpg.Connection, path: Path, query: str) -> File:
     with Writer(path) as writer:
         await connection.copy_from_query(query, output=writer.write, timeout=LONGEST_SECONDS)
-        return writer.end()
+        return await asyncio.to_thread(writer.end)
 
 
 def _finish(directory: Path, draft: Path, manifest: Manifest, key: Ed25519PrivateKey) -> Step:

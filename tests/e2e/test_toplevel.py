@@ -101,6 +101,14 @@ def test_node_is_enrolled_files_rotates_and_is_revoked(directory: Path) -> None:
                 lambda: stub.get("/filings")["items"], "the prefix is filed over TLS"
             )
             assert [one["prefix"] for one in filed] == [prefix]
+            eventually(
+                lambda: [
+                    one
+                    for one in stub.get("/nodes")["items"]
+                    if one["health"] is not None and one["health"]["ready"]
+                ],
+                "the heartbeat tells that the node is ready",
+            )
             answer = command(
                 "resolve",
                 f"0.NA/{prefix}",

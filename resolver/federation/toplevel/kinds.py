@@ -10,15 +10,17 @@ import msgspec
 from protocol.errors import InvalidValue
 from registry import node_filing, outbox, reports
 from registry.api.requests import decode_json
+from registry.escrow import schedule
 from resolver.federation.toplevel.messages import Kind, Message, Name, check_named_prefix
 from resolver.federation.toplevel.nodes import NODE_KIND
 from resolver.federation.toplevel.prefixes import PREFIX_KIND
-from resolver.federation.toplevel.reports import STATISTICS_KIND, TEMPLATE_KIND
+from resolver.federation.toplevel.reports import ESCROW_KIND, STATISTICS_KIND, TEMPLATE_KIND
 
 KINDS: Mapping[str, Kind[Any]] = {
     outbox.PREFIX: PREFIX_KIND,
     node_filing.NODE: NODE_KIND,
     reports.STATISTICS: STATISTICS_KIND,
+    schedule.ESCROW: ESCROW_KIND,
     reports.TEMPLATE: TEMPLATE_KIND,
 }
 

@@ -8,9 +8,10 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from protocol.errors import Conflict, InvalidValue
+from registry.escrow.schedule import ESCROW, EscrowNotice
 from registry.reports import PeriodReport, TemplateReport
 from resolver.federation.toplevel.messages import Kind, Message, check_named_prefix
-from resolver.federation.toplevel.schema import figures, templates
+from resolver.federation.toplevel.schema import escrows, figures, templates
 
 
 def _check_figures(message: Message[PeriodReport]) -> None:
@@ -73,5 +74,24 @@ async def _keep_template(connection: AsyncConnection, message: Message[TemplateR
     )
 
 
+def _check_escrow(message: Message[EscrowNotice]) -> None:
+    """Raise InvalidValue unless the subject is the one of all steps, and a first has no former."""
+    if message.subject != ESCROW:
+        raise InvalidValue(f"not {ESCROW}", field="subject")
+    if (message.payload.number == 0) != (message.payload.previous is None):
+        raise InvalidValue("the first of a series follows none", field="payload.previous")
+
+
+async def _keep_escrow(connection: AsyncConnection, message: Message[EscrowNotice]) -> None:
+    """Keep it: what was taken once was taken."""
+    payload = message.payload
+    await connection.execute(
+        pg.insert(escrows)
+        .values(node=message.node, **msgspec.to_builtins(payload))
+        .on_conflict_do_nothing(index_elements=[escrows.c.node, escrows.c.digest])
+    )
+
+
+ESCROW_KIND = Kind(Message[EscrowNotice], _check_escrow, _keep_escrow)
 STATISTICS_KIND = Kind(Message[PeriodReport], _check_figures, _keep_figures)
 TEMPLATE_KIND = Kind(Message[TemplateReport], _check_template, _keep_template)

@@ -103,6 +103,20 @@ figures = sa.Table(
 )
 """What each node reported of each hour and day, the latest revision."""
 
+escrows = sa.Table(
+    "escrows",
+    metadata,
+    sa.Column("node", _Name, primary_key=True),
+    sa.Column("digest", _Name, primary_key=True),
+    sa.Column("previous", _Name),
+    sa.Column("series", _Name, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("taken_at", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("received_at", _Time, nullable=False, server_default=_now),
+)
+"""Steps of the escrow that each node has taken, by the digests of their manifests."""
+
 templates = sa.Table(
     "templates",
     metadata,
