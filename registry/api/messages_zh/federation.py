@@ -35,6 +35,7 @@ SENTENCES = {
         "自建企业节点的前缀须有站点或服务,托管的前缀不得有"
     ),
     "another node has filed this prefix": "该前缀已由另一个节点备案",
+    "the first of a series follows none": "一个序列的第一步之前没有其他步骤",
     "not the time that is reported": "与所上报的时间不符",
     "a prefix is there twice": "同一前缀出现了两次",
     "less than its prefixes together": "小于各前缀之和",
