@@ -11,7 +11,7 @@ PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 FUZZ ?= 1000000
 KILLS ?= 1000
 
-.PHONY: run demo test fuzz interop kills lint bench clean lock
+.PHONY: run demo test fuzz interop kills rehearsal lint bench clean lock
 
 run: $(INSTALLED)  ## Start a node and a stub of the top-level node; Ctrl-C stops all.
 	@$(BIN)/python -m admin.dev
@@ -38,6 +38,9 @@ lint: $(INSTALLED)  ## Check style and types.
 
 bench: $(INSTALLED)  ## Measure beside nginx, a stock aiohttp handler and a bare COPY.
 	$(BIN)/python -m benchmarks
+
+rehearsal: $(INSTALLED)  ## Ten nodes on this machine, killed, stopped and cut off in turn; as root in network namespaces.
+	$(BIN)/python -m benchmarks.rehearsal
 
 clean:  ## Remove what was installed and made; the data in var/ stays.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
