@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
+
+import msgspec
 
 from admin.embedded import EmbeddedPostgres
 from benchmarks.rehearsal.ground import Ground
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             database.stop()
             ground.close()
     if options.output is not None:
-        options.output.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
+        options.output.write_bytes(msgspec.json.format(msgspec.json.encode(lines)) + b"\n")
     broken = [line.phase for line in lines if not line.holds]
     print("every phase as promised" if not broken else f"not as promised: {', '.join(broken)}")
     return 1 if broken else 0
