@@ -241,6 +241,7 @@ def test_what_is_plain_and_cached_goes_the_short_way(bench: Bench) -> None:
 
 def test_an_answer_that_is_taken_back_is_not_counted(bench: Bench) -> None:
     request_ = message(f"abc.1.{ZONE}", use_edns=0)
+    bench.front._noted.clear()  # it takes no more names of this second than it has room for
     bench.front.answer(request_)
     cells = bench.service.resolver.cache.answers[b"88.118.1/ABC"].prefix.cells
     before, noted = cells[0], len(bench.front._noted)
