@@ -8,7 +8,6 @@ others are dropped. A client that shows our cookie (RFC 7873) is not forged, and
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from time import perf_counter
 from typing import Any
@@ -19,7 +18,7 @@ from protocol.dns.cookies import Judged
 from protocol.dns.query import PAYLOAD, Query, Rcode
 from resolver.dns.responses import Outcome, build
 from resolver.dns.service import DnsService
-from resolver.transports.batch import open_batches
+from resolver.transports.datagrams import DatagramServer
 from resolver.transports.dns_short import DnsFront
 from resolver.transports.limits import ResponseLimit, network_of
 from resolver.transports.tally import Tally
@@ -32,63 +31,24 @@ MAX_TASKS = 1000
 SLIP = 2
 """Of the responses over the rate, one in so many is sent, cut short."""
 
-_BUFFER_BYTES = 4 << 20
 _CUT = Outcome(Rcode.NOERROR, authoritative=False)
 _BAD_COOKIE = Outcome(Rcode.BADCOOKIE, authoritative=False)
 
 
-class DnsUdpServer:
+class DnsUdpServer(DatagramServer):
     """A worker's UDP socket."""
+
+    _front: DnsFront
 
     def __init__(
         self, service: DnsService, front: DnsFront, sock: socket.socket, limit: ResponseLimit
     ) -> None:
         self._service = service
-        self._front = front
-        self._socket = sock
-        self._batches = open_batches(sock, most_read=PAYLOAD, most_sent=PAYLOAD)
-        self._limit = limit
         self._over = 0
-        self.tally = Tally("dns", service.resolver.feed, service.row)
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
-        self._loop.add_reader(sock.fileno(), self._readable)
-
-    async def stop(self, drain_seconds: float) -> None:
-        """Read no more, finish what is under way for so long at most, end."""
-        self._loop.remove_reader(self._socket.fileno())
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=drain_seconds)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._socket.close()
-
-    def _readable(self) -> None:
-        batches, answer, limited = self._batches, self._front.answer, self._limit.on
-        try:
-            requests = batches.receive()
-        except OSError as error:  # such as an ICMP error of an earlier answer
-            log.debug("udp_socket", error=str(error))
-            return
-        started = perf_counter()
-        replies: list[bytes] = []
-        places: list[int] = []
-        for place, request in enumerate(requests):
-            reply = answer(request)
-            if reply is None:
-                self._long_way(request, batches.source(place))
-            elif not limited or self._may_send(request, reply, place):
-                replies.append(reply)
-                places.append(place)
-        if replies:
-            batches.send(replies, places)
-            self.tally.add(len(replies), perf_counter() - started)
+        tally = Tally("dns", service.resolver.feed, service.row)
+        super().__init__(sock, front, tally, limit, log, most_bytes=PAYLOAD)
 
     def _may_send(self, request: bytes, reply: bytes, place: int) -> bool:
-        """Whether an answer of the short way, which has been counted, is within the limits."""
         network = network_of(self._batches.host(place))
         within = self._limit.allows(network)
         if within and self._limit.affords(network, len(request), len(reply)):
@@ -118,9 +78,7 @@ class DnsUdpServer:
         elif len(self._tasks) >= MAX_TASKS:
             self._service.row.add("idnode_dns_dropped", "busy")
         else:
-            task = self._loop.create_task(self._answer(query, len(request), source, cookie))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._answer(query, len(request), source, cookie))
 
     def _from_memory(self, query: Query, asked: int, source: Any, cookie: Judged) -> bool:
         """Answer what is cached and was not plain, such as for its cookie."""
@@ -160,9 +118,3 @@ class DnsUdpServer:
             self._send(build(query, _BAD_COOKIE, PAYLOAD, cookie.answer), source)
         else:
             self._send(build(query, _CUT, PAYLOAD, truncated=True), source)
-
-    def _send(self, response: bytes, source: Any) -> None:
-        try:
-            self._socket.sendto(response, source)
-        except OSError as error:  # a full buffer, or nobody there
-            log.debug("udp_send", error=str(error))

@@ -18,7 +18,7 @@ class Freshness(Protocol):
         """Whether it is."""
 
 
-class Front(Protocol):
+class ShortWay(Protocol):
     """The short way: answers out of memory, byte for byte."""
 
     def answer(self, request: bytes) -> bytes | None:
@@ -26,6 +26,10 @@ class Front(Protocol):
 
     def take_back(self, request: bytes) -> None:
         """Do not count the last answer, which was to this request: it is not sent."""
+
+
+class Front(ShortWay, Protocol):
+    """The short way, whose answers hold the time."""
 
     def renew(self) -> None:
         """Forget what holds the time; called a few times a second."""

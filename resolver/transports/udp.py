@@ -11,9 +11,7 @@ for the last word, and waits three seconds where there is no answer.
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from time import perf_counter
 from typing import Any
 
 import structlog
@@ -23,7 +21,7 @@ from protocol.handle import header
 from protocol.handle.envelope import SIZE, Envelope, decode_envelope
 from protocol.handle.fragment import MAX_DATAGRAM_BYTES, Reassembly, cut
 from resolver.handle.service import Peer
-from resolver.transports.batch import open_batches
+from resolver.transports.datagrams import DatagramServer
 from resolver.transports.endpoint import Endpoint
 from resolver.transports.handle_endpoint import over_tcp
 from resolver.transports.limits import ResponseLimit, source_of
@@ -37,24 +35,15 @@ MAX_TASKS = 1000
 MAX_ANSWER_DATAGRAMS = 32
 """A longer answer is not sent over UDP, where its receiver may be forged."""
 
-_BUFFER_BYTES = 4 << 20
 
-
-class UdpServer:
+class UdpServer(DatagramServer):
     """A worker's UDP socket."""
 
     def __init__(self, endpoint: Endpoint, sock: socket.socket, limit: ResponseLimit) -> None:
         self._endpoint = endpoint
-        self._socket = sock
-        self._batches = open_batches(sock)
-        self._limit = limit
-        self.tally = Tally("udp", endpoint.freshness, endpoint.row)
-        self._loop = asyncio.get_running_loop()
         self._reassembly = Reassembly()
-        self._tasks: set[asyncio.Task[None]] = set()
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
-        self._loop.add_reader(sock.fileno(), self._readable)
+        tally = Tally("udp", endpoint.freshness, endpoint.row)
+        super().__init__(sock, endpoint.front, tally, limit, log, most_bytes=MAX_DATAGRAM_BYTES)
 
     @property
     def port(self) -> int:
@@ -62,60 +51,25 @@ class UdpServer:
         port: int = self._socket.getsockname()[1]
         return port
 
-    async def stop(self, drain_seconds: float) -> None:
-        """Read no more, finish what is under way for so long at most, end."""
-        self._loop.remove_reader(self._socket.fileno())
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=drain_seconds)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._socket.close()
-
-    def _readable(self) -> None:
-        batches, answer, limited = self._batches, self._endpoint.front.answer, self._limit.on
-        try:
-            requests = batches.receive()
-        except OSError as error:  # such as an ICMP error of an earlier answer
-            log.debug("udp_socket", error=str(error))
-            return
-        started = perf_counter()
-        replies: list[bytes] = []
-        places: list[int] = []
-        for place, request in enumerate(requests):
-            reply = answer(request)
-            if reply is None:
-                self._long_way(request, batches.source(place))
-            elif len(reply) > MAX_DATAGRAM_BYTES:
-                self._endpoint.front.take_back(request)
-                self._long_way(request, batches.source(place))
-            elif not limited or self._may_send(request, reply, place):
-                replies.append(reply)
-                places.append(place)
-        if replies:
-            batches.send(replies, places)
-            self.tally.add(len(replies), perf_counter() - started)
-
     def _may_send(self, request: bytes, reply: bytes, place: int) -> bool:
-        """Whether an answer of one datagram, which has been counted, is within the limits."""
         whom = source_of(self._batches.host(place))
         if not self._limit.allows(whom):
             self._endpoint.row.add("idnode_udp_dropped", "rate")
         elif not self._limit.affords(whom, len(request), len(reply)):
             self._endpoint.row.add("idnode_udp_dropped", "bytes")
-            self._send([self._endpoint.too_long(request)], self._batches.source(place))
+            self._send(self._endpoint.too_long(request), self._batches.source(place))
         else:
             return True
-        self._endpoint.front.take_back(request)
+        self._front.take_back(request)
         return False
 
-    def _long_way(self, datagram: bytes, source: Any) -> None:
+    def _long_way(self, request: bytes, source: Any) -> None:
         """Put messages together, and answer whole ones. What is no message gets no answer."""
         try:
-            envelope = decode_envelope(datagram)
+            envelope = decode_envelope(request)
             if envelope.message_length < header.SIZE:
                 raise ProtocolError("shorter than any message")
-            whole = self._reassembly.add(source, envelope, datagram[SIZE:], self._loop.time())
+            whole = self._reassembly.add(source, envelope, request[SIZE:], self._loop.time())
         except ProtocolError:
             self._endpoint.row.add("idnode_udp_dropped", "malformed")
             return
@@ -128,9 +82,7 @@ class UdpServer:
         if not self._limit.allows(source_of(source[0])):
             self._endpoint.row.add("idnode_udp_dropped", "rate")
             return
-        task = self._loop.create_task(self._answer(*whole, source))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._answer(*whole, source))
 
     async def _answer(self, envelope: Envelope, payload: bytes, source: Any) -> None:
         peer, whom = Peer("udp", source[0]), source_of(source[0])
@@ -144,15 +96,14 @@ class UdpServer:
                 self._endpoint.row.add("idnode_udp_dropped", "rate")
                 return
             else:
-                self._send(datagrams, source)
+                self._send_all(datagrams, source)
                 return
             self._endpoint.row.add("idnode_udp_dropped", reason)
             refused = over_tcp(message)
-            self._send(cut(refused.envelope, refused.encode_payload()), source)
+            self._send_all(cut(refused.envelope, refused.encode_payload()), source)
 
-    def _send(self, datagrams: list[bytes], source: Any) -> None:
-        try:
-            for datagram in datagrams:
-                self._socket.sendto(datagram, source)
-        except OSError as error:  # a full buffer, or nobody there
-            log.debug("udp_send", error=str(error))
+    def _send_all(self, datagrams: list[bytes], source: Any) -> None:
+        """Send a message; without one of its datagrams the rest is for nothing."""
+        for datagram in datagrams:
+            if not self._send(datagram, source):
+                return
