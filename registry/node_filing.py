@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 from registry import outbox
 from registry.database import Database
-from registry.schema import outbox as table
 
 NODE = "node"
 """Kind of the messages whose payload is a NodeFiling; their subject is the prefix of the node."""
@@ -29,13 +27,7 @@ async def file_node(database: Database, node_prefix: str, site: dict[str, Any]) 
     """
     payload = msgspec.to_builtins(NodeFiling(site))
     async with database.begin() as connection:
-        last = await connection.scalar(
-            sa.select(table.c.payload)
-            .where(table.c.subject == node_prefix, table.c.kind == NODE)
-            .order_by(table.c.id.desc())
-            .limit(1)
-        )
-        if last == payload:
+        if await outbox.last(connection, subject=node_prefix, kind=NODE) == payload:
             return False
         await outbox.enqueue(connection, subject=node_prefix, kind=NODE, payload=payload)
         return True

@@ -102,6 +102,20 @@ class Waiting:
     oldest_age: float
 
 
+async def last(connection: AsyncConnection, *, subject: str, kind: str) -> dict[str, Any] | None:
+    """Return the payload of the last message of a subject and a kind, sent or not.
+
+    None where there was none, or where it was delivered so long ago that it is forgotten.
+    """
+    payload: dict[str, Any] | None = await connection.scalar(
+        sa.select(outbox.c.payload)
+        .where(outbox.c.subject == subject, outbox.c.kind == kind)
+        .order_by(outbox.c.id.desc())
+        .limit(1)
+    )
+    return payload
+
+
 async def enqueue(
     connection: AsyncConnection, *, subject: str, kind: str, payload: Mapping[str, Any]
 ) -> None:

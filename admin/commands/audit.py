@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import asyncpg
 import click
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from admin import datadir
 from admin.commands.options import json_option, settings_options
@@ -147,9 +147,14 @@ def verify(
 def public_key(settings: Settings, read_settings: Callable[[], Settings]) -> None:
     """Print the public key."""
     del read_settings
+    click.echo(tree_head.pem(own_key(settings).public_key()), nl=False)
+
+
+def own_key(settings: Settings) -> Ed25519PrivateKey:
+    """Return the key that this node signs tree heads with. Raises Failure."""
     path = datadir.log_key(settings)
     try:
-        click.echo(tree_head.pem(load_key(path).public_key()), nl=False)
+        return load_key(path)
     except FileNotFoundError as error:
         raise Failure(
             f"{path}: there is no key yet; it is made when the node starts",

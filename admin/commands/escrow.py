@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from admin import __version__, datadir
-from admin.commands.audit import read_key
+from admin.commands.audit import own_key, read_key
 from admin.commands.options import json_option, settings_options
 from admin.commands.store import database_url
 from admin.settings import Settings
@@ -23,7 +23,6 @@ from registry.database import Database
 from registry.escrow import chain, restoring, taking
 from registry.escrow.manifest import EscrowError, Step, read
 from registry.tenancy import RoleMissing
-from registry.transparency.keys import load_key
 
 _directory = click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 _key = click.option(
@@ -60,7 +59,7 @@ def take(
 ) -> None:
     """Write the next step."""
     del read_settings
-    key = _own_key(settings)
+    key = own_key(settings)
 
     async def run(url: str) -> Step:
         database = Database(url, pool_size=1)
@@ -157,19 +156,6 @@ def _run(do: Callable[[], Any]) -> Any:
         raise Failure(f"{error.filename}: {error.strerror}") from error
 
 
-def _own_key(settings: Settings) -> Ed25519PrivateKey:
-    path = datadir.log_key(settings)
-    try:
-        return load_key(path)
-    except FileNotFoundError as error:
-        raise Failure(
-            f"{path}: there is no key yet; it is made when the node starts",
-            f"{path}:尚无密钥,节点启动时生成",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise Failure(f"{path}: {error}") from error
-
-
 def _public(settings: Settings, given: Path | None) -> Ed25519PublicKey:
     """Return the key that must have signed: the one given, else our own."""
     if given is not None:
@@ -181,7 +167,7 @@ def _public(settings: Settings, given: Path | None) -> Ed25519PublicKey:
                 "本节点没有密钥;请用 --key 指定签名公钥",
             )
         )
-    return _own_key(settings).public_key()
+    return own_key(settings).public_key()
 
 
 def _told(step: Step) -> dict[str, Any]:

@@ -96,7 +96,6 @@ class Application:
 
 
 async def _resolve(session: aiohttp.ClientSession, entry: Part, name: str) -> str:
-    # Not asked as a client with a browser's cache would be: each question is one to the node.
     url = URL(f"http://{entry.place.address}:{HTTP_PORT}/api/handles/{name}", encoded=True)
     async with session.get(url) as answer:
         if answer.status != 200:

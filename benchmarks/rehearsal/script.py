@@ -107,19 +107,19 @@ def play(tower: Tower, seed: int) -> Iterator[Line]:
     keeper = _Keeper(tower, chance)
     known = [name for names in tower.known.values() for name in names]
     chance.shuffle(known)
-    yield Line("calm", asyncio.run(application.ask_all(known)), _ask(application, keeper.some()))
+    yield Line("calm", _ask(application, known), _ask(application, keeper.some()))
     for loss in losses(tower, chance):
         loss.begin()
         time.sleep(TTL + 1)  # what holds for a short time is stale by now, and its holder gone
-        seen = asyncio.run(application.ask_all(known)), _ask(application, keeper.some())
+        seen = _ask(application, known), _ask(application, keeper.some())
         ended = time.monotonic()
         loss.end()
         application.forgive()
         _recover(tower, keeper, loss.part)
         recovery = time.monotonic() - ended
-        asyncio.run(application.ask_all(known))  # a node that was killed has forgotten all
+        _ask(application, known)  # a node that was killed has forgotten all
         yield Line(f"{loss.part.name} {loss.name}", *seen, recovery=recovery)
-    yield Line("calm", asyncio.run(application.ask_all(known)), _ask(application, keeper.some()))
+    yield Line("calm", _ask(application, known), _ask(application, keeper.some()))
 
 
 def _ask(application: Application, names: list[str]) -> Tally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from benchmarks.rehearsal.ground import Ground
+from benchmarks.rehearsal.ground import Ground, Place
 from benchmarks.rehearsal.nodes import (
     TOP_HANDLE_PORT,
     TOP_HTTPS_PORT,
@@ -73,11 +73,11 @@ def plan(ground: Ground, directory: Path, database_url: str, size: Size) -> Towe
     place = ground.place()
     root = f"{place.address}:{TOP_HANDLE_PORT}"
 
-    def part(name: str, program: str, at: object, **settings: object) -> Part:
+    def part(name: str, program: str, at: Place, **settings: object) -> Part:
         database = "part_" + name.replace(".", "_").replace("-", "_")
         asyncio.run(_create(database_url, database))
         url = _of(database_url, database)
-        return Part(name, program, at, directory / name, {"database_url": url, **settings})  # type: ignore[arg-type]
+        return Part(name, program, at, directory / name, {"database_url": url, **settings})
 
     top = part("top-level", "toplevel", place, toplevel_address=place.address)
     common: dict[str, object] = {

@@ -78,6 +78,7 @@ async def open_work(request: web.Request, within: float | None = None) -> AsyncI
             tell(principal.enterprise_id or principal.actor)
             return principal
 
+        # Not services.work: only work_as enters the tenant of a token that does not do so itself.
         async with work_as(registry, authenticate, _id(request), within=within) as current:
             yield current
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import sqlalchemy as sa
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
@@ -26,7 +25,6 @@ from registry.database import Database
 from registry.escrow import chain
 from registry.escrow.manifest import Digest, EscrowError, Step, read
 from registry.escrow.taking import take
-from registry.schema import outbox as table
 
 log = structlog.get_logger("idnode.escrow")
 
@@ -156,11 +154,6 @@ async def _tell(database: Database, step: Step) -> None:
     )
     payload = msgspec.to_builtins(notice)
     async with database.begin() as connection:
-        last = await connection.scalar(
-            sa.select(table.c.payload)
-            .where(table.c.subject == ESCROW, table.c.kind == ESCROW)
-            .order_by(table.c.id.desc())
-            .limit(1)
-        )
+        last = await outbox.last(connection, subject=ESCROW, kind=ESCROW)
         if last is None or last["digest"] != step.digest:
             await outbox.enqueue(connection, subject=ESCROW, kind=ESCROW, payload=payload)

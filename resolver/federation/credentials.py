@@ -39,6 +39,7 @@ from resolver.federation.certificates import (
     serial_of,
     utc_now,
 )
+from resolver.federation.problems import detail_of
 from resolver.private_files import write_private
 
 log = structlog.get_logger("idnode.uplink")
@@ -54,10 +55,6 @@ class EnrolmentFailed(Exception):
 
 class _Issued(msgspec.Struct):
     certificate: str
-
-
-class _Problem(msgspec.Struct):
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -220,7 +217,7 @@ async def _authority(base: URL, named: str) -> x509.Certificate:
 async def _ask(url: URL, body: object, context: ssl.SSLContext) -> x509.Certificate:
     status, answer = await _exchange("POST", url, body, context)
     if status != 201:
-        raise EnrolmentFailed(f"HTTP {status} {_detail(answer)}".rstrip())
+        raise EnrolmentFailed(f"HTTP {status} {detail_of(answer)}".rstrip())
     try:
         issued = msgspec.json.decode(answer, type=_Issued)
         return x509.load_pem_x509_certificate(issued.certificate.encode())
@@ -265,10 +262,3 @@ async def _exchange(
         raise EnrolmentFailed(f"{url.origin()}: no answer within {_TIMEOUT.total:g} s") from None
     except (aiohttp.ClientError, OSError) as error:
         raise EnrolmentFailed(f"{url.origin()}: {error}") from None
-
-
-def _detail(answer: bytes) -> str:
-    try:
-        return msgspec.json.decode(answer, type=_Problem).detail
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""

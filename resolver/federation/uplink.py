@@ -29,6 +29,7 @@ from registry import metrics, outbox
 from registry.database import UNAVAILABLE, Database
 from registry.schema import prefixes
 from resolver.federation.health import Workers, look
+from resolver.federation.problems import detail_of
 
 log = structlog.get_logger("idnode.uplink")
 
@@ -73,10 +74,6 @@ class NotDelivered(Exception):
 
 class _Receipt(msgspec.Struct):
     message_id: uuid.UUID
-
-
-class _Problem(msgspec.Struct):
-    detail: str = ""
 
 
 @dataclass
@@ -235,7 +232,7 @@ async def _post(uplink: _Uplink, message: outbox.Message) -> None:
     }
     status, answer = await _exchange(uplink, "filings", body)
     if status != 200:
-        reason = _without(uplink.token, f"HTTP {status} {_detail(answer)}".rstrip())
+        reason = _without(uplink.token, f"HTTP {status} {detail_of(answer)}".rstrip())
         raise NotDelivered(reason, refused=status in _REFUSALS)
     # Something else than the authority, such as a proxy's page, may answer 200 as well.
     try:
@@ -268,14 +265,6 @@ async def _exchange(uplink: _Uplink, resource: str, body: object) -> tuple[int, 
         raise NotDelivered(f"{type(error).__name__}: {reason}") from None
 
 
-def _detail(answer: bytes) -> str:
-    """Return what an RFC 9457 problem says, or nothing for any other answer."""
-    try:
-        return msgspec.json.decode(answer, type=_Problem).detail
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""
-
-
 def _without(secret: str | None, text: str) -> str:
     return text.replace(secret, "***") if secret else text
 
@@ -302,7 +291,7 @@ async def _beat(uplink: _Uplink) -> None:
         try:
             status, answer = await _exchange(uplink, "heartbeats", await _vital_signs(uplink))
             if status not in (200, 204):
-                raise NotDelivered(f"HTTP {status} {_detail(answer)}".rstrip())
+                raise NotDelivered(f"HTTP {status} {detail_of(answer)}".rstrip())
         except (NotDelivered, StoreUnavailable) as error:
             if heard:
                 log.warning("heartbeat_failed", error=_without(uplink.token, str(error)))
